@@ -1,0 +1,89 @@
+import type { Allocation, History, MemorySample, ReleaseReason, ResetWant } from '../model/history.ts';
+import type { Claim } from '../model/claim.ts';
+import type { GpuTarget, Outcome, ProcessTarget, Result, Target, Verb } from '../model/decision.ts';
+import type { GpuctlEvent } from '../model/event.ts';
+import type { EngineView } from '../model/container.ts';
+import type { ReasonCode } from '../model/reason.ts';
+import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
+
+/** The clock of a pass. `now` is wall time in milliseconds since 1970 UTC, `monotonicMs` only measures durations. */
+export interface Clock {
+  now(): number;
+  monotonicMs(): number;
+  sleep(ms: number): Promise<void>;
+}
+
+/** Reads the host. Never throws for what a host can do: a source that fails says so in the snapshot. */
+export interface Observer {
+  observe(): Promise<Snapshot>;
+  /** `pids` as they are now, with the engine's answer for each of `containerIds`, asked after the pids were read. */
+  look(pids: readonly number[], containerIds: readonly string[]): Promise<ProcessLook>;
+}
+
+/** How one attempted act ended. */
+export interface ActResult {
+  readonly result: Result;
+  readonly reason: ReasonCode | null;
+  readonly detail: string;
+}
+
+/** Changes the host. Not built at all for a dry run. */
+export interface Actor {
+  /** TERM to all, one grace for all, KILL, look again; `mayEnd` is asked right before each signal. One result a target, in order. */
+  endProcesses(targets: readonly ProcessTarget[], mayEnd: LastCheck): Promise<readonly ActResult[]>;
+  /** Resets exactly this GPU by bus id and verifies that it came back as it was. */
+  resetGpu(target: GpuTarget, before: Snapshot): Promise<ActResult>;
+}
+
+/** Observes identity and ownership anew; null: go on. Otherwise why not: an outcome, not an error. */
+export type LastCheck = (target: ProcessTarget) => Promise<ActResult | null>;
+
+/** An act that was begun and whose end was never written. */
+export interface InFlightAct {
+  readonly passId: string;
+  readonly verb: Verb;
+  readonly target: Target;
+  readonly at: number;
+}
+
+export interface PassRecord {
+  readonly id: string;
+  readonly job: string;
+  readonly startedAt: number;
+}
+
+/** What gpuctl remembers between passes. Every method is durable when it returns; every method may throw LedgerError. */
+export interface Ledger {
+  /** True: a corrupt file was set aside when this ledger was opened; the new name is in `setAside`. */
+  readonly setAside: string | null;
+  history(): History;
+  /** Proves that the ledger can be written; called before anything is acted on. */
+  beginPass(pass: PassRecord): void;
+  endPass(id: string, endedAt: number, exit: number): void;
+  /** Acts of earlier passes without an end; each is reported once and marked. */
+  takeInFlight(passId: string): readonly InFlightAct[];
+  /** Before an act is tried. Returns its number. */
+  beginAct(passId: string, verb: Verb, target: Target, at: number): number;
+  endAct(act: number, outcome: Pick<Outcome, 'result' | 'reason' | 'detail'>, at: number): void;
+  /** Learns the engine and its containers; returns the allocations that were not known before. */
+  recordObservation(engine: EngineView | null, claims: readonly Claim[], owners: ReadonlyMap<string, string | null>, at: number): readonly Allocation[];
+  /** Only a trusted engine's id; replaces the known one where an admin accepted it. */
+  acceptEngine(engineId: string): void;
+  recordMemory(samples: readonly MemorySample[]): void;
+  release(allocation: Pick<Allocation, 'containerId' | 'startedAt' | 'gpuUuid' | 'migUuid'>, reason: ReleaseReason, at: number): void;
+  wantReset(want: ResetWant): void;
+  withdrawReset(gpuUuid: string): void;
+  recordReset(gpuUuid: string, succeeded: boolean, at: number): void;
+  quarantine(gpuUuid: string, at: number): void;
+  close(): void;
+}
+
+/** Where events go. `emit` never throws: an event file that cannot be written is reported on stderr, once. */
+export interface EventSink {
+  emit(event: GpuctlEvent): void;
+}
+
+/** The host's lock. Null: somebody else holds it. Frees itself when the process dies. */
+export interface Lock {
+  acquire(): Promise<{ release(): void } | null>;
+}
