@@ -1,0 +1,63 @@
+import { execa } from 'execa';
+
+/** How long a child may take to vanish after SIGKILL before it counts as hung (uninterruptible sleep). */
+const REAP_MS = 1000;
+const MAX_BYTES = 64 * 1024 * 1024;
+
+export type ChildProblem = 'not-installed' | 'not-permitted' | 'timeout' | 'hung' | 'too-much-output' | 'signal';
+
+/** What a child process said before it ended, or before it was given up. */
+export interface ChildResult {
+  /** Null: it did not exit by itself. */
+  readonly exitCode: number | null;
+  /** Decoded as UTF-8; bytes that are not become U+FFFD. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Null: it ran and exited, with whatever code. `hung`: it outlived SIGKILL and was abandoned. */
+  readonly problem: ChildProblem | null;
+}
+
+/** `file` is run directly, never by a shell. `timeoutMs` is the deadline of the whole call. */
+export interface ChildCall {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/**
+ * Runs a program to its end or its deadline, and never longer than that by more than REAP_MS: a child that cannot be
+ * ended is abandoned, its pipes closed. Never throws and never rejects.
+ */
+export async function runChild({ file, args, timeoutMs }: ChildCall): Promise<ChildResult> {
+  const child = execa(file, args, {
+    reject: false,
+    stdin: 'ignore',
+    stripFinalNewline: false,
+    maxBuffer: MAX_BYTES,
+    env: { LC_ALL: 'C' },
+  });
+  const { promise: abandoned, resolve: abandon } = Promise.withResolvers<null>();
+  let late = false;
+  const timers = [
+    setTimeout(() => { late = true; child.kill('SIGKILL'); }, timeoutMs),
+    setTimeout(() => { abandon(null); }, timeoutMs + REAP_MS),
+  ];
+  const result = await Promise.race([child, abandoned]);
+  for (const timer of timers) clearTimeout(timer);
+  if (result === null) {
+    const { nodeChildProcess } = child;
+    nodeChildProcess.stdout?.destroy();
+    nodeChildProcess.stderr?.destroy();
+    nodeChildProcess.unref();
+    return { exitCode: null, stdout: '', stderr: '', problem: 'hung' };
+  }
+  const problem = late ? 'timeout' : problemOf(result);
+  return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ''), stderr: String(result.stderr ?? ''), problem };
+}
+
+function problemOf(result: { code?: string | undefined; isMaxBuffer: boolean; exitCode?: number | undefined; isTerminated: boolean }): ChildProblem | null {
+  if (result.isMaxBuffer) return 'too-much-output';
+  if (result.isTerminated) return 'signal';
+  if (result.exitCode !== undefined) return null;
+  return result.code === 'ENOENT' || result.code === 'ENOTDIR' ? 'not-installed' : 'not-permitted';
+}
