@@ -16,8 +16,10 @@ export interface Clock {
 /** Reads the host. Never throws for what a host can do: a source that fails says so in the snapshot. */
 export interface Observer {
   observe(): Promise<Snapshot>;
-  /** `pids` as they are now, with the engine's answer for each of `containerIds`, asked after the pids were read. */
+  /** `pids` as they are now, with the engine's answer for each of `containerIds`, asked after the pids were read, and the driver's list. */
   look(pids: readonly number[], containerIds: readonly string[]): Promise<ProcessLook>;
+  /** The same without the driver's list (`listed` failed): identity and ownership alone, for the moment before a signal. */
+  glance(pids: readonly number[], containerIds: readonly string[]): Promise<ProcessLook>;
 }
 
 /** How one attempted act ended. */
@@ -25,18 +27,25 @@ export interface ActResult {
   readonly result: Result;
   readonly reason: ReasonCode | null;
   readonly detail: string;
+  /** The driver calls the device unstable: it must not be reset again unasked. */
+  readonly quarantine?: boolean;
 }
 
 /** Changes the host. Not built at all for a dry run. */
 export interface Actor {
-  /** TERM to all, one grace for all, KILL, look again; `mayEnd` is asked right before each signal. One result a target, in order. */
-  endProcesses(targets: readonly ProcessTarget[], mayEnd: LastCheck): Promise<readonly ActResult[]>;
+  /** TERM to all, one grace for all, KILL, look again. One result a target, in order. */
+  endProcesses(targets: readonly ProcessTarget[], checks: EndingChecks): Promise<readonly ActResult[]>;
   /** Resets exactly this GPU by bus id and verifies that it came back as it was. */
   resetGpu(target: GpuTarget, before: Snapshot): Promise<ActResult>;
 }
 
-/** Observes identity and ownership anew; null: go on. Otherwise why not: an outcome, not an error. */
-export type LastCheck = (target: ProcessTarget) => Promise<ActResult | null>;
+/** What the acting side asks while it ends processes. */
+export interface EndingChecks {
+  /** Right before each signal: identity and ownership observed anew. Null: go on; otherwise why not: an outcome, not an error. */
+  mayEnd(target: ProcessTarget): Promise<ActResult | null>;
+  /** Pids that the driver still lists; null: it does not say. */
+  stillListed(): Promise<ReadonlySet<number> | null>;
+}
 
 /** An act that was begun and whose end was never written. */
 export interface InFlightAct {

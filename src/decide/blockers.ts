@@ -1,0 +1,108 @@
+import type { Claim } from '../model/claim.ts';
+import type { Blocker } from '../model/decision.ts';
+import type { Gpu } from '../model/device.ts';
+import type { History } from '../model/history.ts';
+import type { Observed } from '../model/observation.ts';
+import type { NodeHolder, ProcessView } from '../model/process.ts';
+import type { EngineView } from '../model/container.ts';
+import { known } from '../model/reading.ts';
+import { isoTime } from '../model/time.ts';
+import type { Ownership } from './ownership.ts';
+import { unitIn } from './cgroup.ts';
+
+const DAY_MS = 24 * 3600_000;
+
+export interface ResetRules {
+  readonly cooldownMs: number;
+  readonly maxPerDay: number;
+}
+
+export interface BlockerFacts {
+  readonly gpu: Gpu;
+  readonly engine: Observed<EngineView>;
+  readonly claims: readonly Claim[];
+  readonly processes: Observed<ProcessView>;
+  readonly ownership: ReadonlyMap<number, Ownership>;
+  readonly history: History;
+  readonly rules: ResetRules;
+  readonly now: number;
+}
+
+/** Everything that stands between a device and a reset, all of it, each with its way out. */
+export function blockersOf(facts: BlockerFacts): readonly Blocker[] {
+  return [...claimBlockers(facts), ...processBlockers(facts), ...holderBlockers(facts), ...boardBlockers(facts.gpu), ...historyBlockers(facts)];
+}
+
+function hard(kind: Blocker['kind'], what: string, wayOut: string): Blocker {
+  return { kind, hard: true, what, wayOut };
+}
+
+function claimBlockers({ gpu, engine, claims }: BlockerFacts): readonly Blocker[] {
+  if (engine.state === 'failed') return [hard('claims-unknown', `the container engine was not observed: ${engine.why}`, 'make the engine answer; gpuctl tries again at its next pass')];
+  const mine = claims.filter((claim) => claim.gpuUuid === gpu.uuid && !claim.released);
+  return [...Map.groupBy(mine, (claim) => claim.containerId).values()].flatMap((ofOne) => {
+    const [claim] = ofOne;
+    return claim === undefined ? [] : [claimBlocker(claim, ofOne)];
+  });
+}
+
+function claimBlocker(claim: Claim, all: readonly Claim[]): Blocker {
+  if (claim.source === 'uninspected') return hard('uninspected-container', `container ${claim.containerName} could not be inspected, so it may claim any device`, 'look why the engine cannot inspect it');
+  const how = [...new Set(all.map((each) => `${each.source} ${each.reference}`))].join(', ');
+  const end = claim.containerState === 'exited' || claim.containerState === 'dead' ? 'remove it, or wait until its hold has passed' : 'stop it, or wait for it to end';
+  return hard('container-claim', `container ${claim.containerName} (${claim.containerState}) claims it by ${how}`, end);
+}
+
+function processBlockers({ gpu, ownership, processes }: BlockerFacts): readonly Blocker[] {
+  if (gpu.processes.state === 'unknown') return [hard('process-list-unknown', `its process list is not known: ${gpu.processes.why}`, 'nvidia-smi must answer in full')];
+  if (processes.state === 'failed') return [];
+  const live = gpu.processes.processes.filter((row) => ownership.get(row.pid)?.kind !== 'ghost');
+  return [...new Map(live.map((row) => [row.pid, row])).values()].map((row) => {
+    const owner = ownership.get(row.pid);
+    return hard('live-process', `process ${row.pid} is on it (${owner?.kind ?? 'unknown'})`, owner?.kind === 'orphan' ? 'release-stale ends it' : 'its owner must end it');
+  });
+}
+
+function holderBlockers({ gpu, processes }: BlockerFacts): readonly Blocker[] {
+  if (processes.state !== 'complete') return [hard('holders-unknown', `/proc could not be read completely: ${whyPartial(processes)}`, 'run as root, where /proc hides nothing')];
+  const listed = new Set(gpu.processes.state === 'known' ? gpu.processes.processes.map((row) => row.pid) : []);
+  const others = processes.value.holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !listed.has(holder.pid) && !processes.value.ownPids.includes(holder.pid));
+  return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map(holderBlocker);
+}
+
+function whyPartial(processes: Observed<ProcessView>): string {
+  if (processes.state === 'failed') return processes.why;
+  return processes.state === 'partial' ? processes.missing.map((gap) => `${gap.subject}: ${gap.why}`).slice(0, 3).join('; ') : '';
+}
+
+/** nvidia-persistenced holds every node for ever; a reset deals with it. Its name alone proves nothing, its unit or root does. */
+function holderBlocker(holder: NodeHolder): Blocker {
+  const unit = unitIn(holder.cgroups ?? []);
+  const daemon = unit === 'nvidia-persistenced.service' || (holder.uid === 0 && holder.command === 'nvidia-persiste');
+  if (daemon) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
+  const where = unit === null ? 'end it' : `systemctl stop ${unit}`;
+  return hard('node-holder', `process ${holder.pid} (${printable(holder.command)}) has /dev/nvidia${holder.minorNumber} open`, where);
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}
+
+function boardBlockers(gpu: Gpu): readonly Blocker[] {
+  const blockers: Blocker[] = [];
+  if (gpu.migCurrent.kind === 'error' || gpu.migPending.kind === 'error') blockers.push(hard('mig-unknown', 'its MIG mode could not be read', 'nvidia-smi must answer in full'));
+  if (known(gpu.migCurrent) === true || known(gpu.migPending) === true) blockers.push(hard('mig-enabled', 'MIG is enabled: a reset would hurt everybody on it', 'an admin drains the GPU and resets it by hand'));
+  if (known(gpu.displayActive) === true || gpu.displayActive.kind === 'error') blockers.push(hard('display-active', 'a display is active on it, or it could not be read', 'stop the display server'));
+  if (gpu.faults.length > 0) blockers.push(hard('device-unknown', `the driver reports: ${gpu.faults.slice(0, 3).join(', ')}`, 'see the finding; a lost GPU needs a reboot'));
+  return blockers;
+}
+
+function historyBlockers({ gpu, history, rules, now }: BlockerFacts): readonly Blocker[] {
+  const mine = history.resets.filter((reset) => reset.gpuUuid === gpu.uuid);
+  const blockers: Blocker[] = [];
+  const last = Math.max(...mine.map((reset) => reset.at), Number.NEGATIVE_INFINITY);
+  if (now - last < rules.cooldownMs) blockers.push(hard('cool-down', `it was reset at ${isoTime(last)}`, `wait until ${isoTime(last + rules.cooldownMs)}`));
+  const today = mine.filter((reset) => now - reset.at < DAY_MS).length;
+  if (history.quarantined.includes(gpu.uuid) || today >= rules.maxPerDay) blockers.push(hard('quarantine', `it was reset ${today} times in 24 hours, or is in quarantine`, 'have the board checked, then clear the quarantine'));
+  return blockers;
+}

@@ -1,0 +1,107 @@
+import type { Claim, UnresolvedClaim } from '../model/claim.ts';
+import { type Container, type EngineView, type InspectedContainer, isLive } from '../model/container.ts';
+import type { Gpu, GpuProcess } from '../model/device.ts';
+import type { Allocation } from '../model/history.ts';
+import type { Ownership } from './ownership.ts';
+import { everyDevice, type NamedDevice, resolveReference } from './device-reference.ts';
+import { type Reference, referencesOf } from './references.ts';
+
+export interface ClaimFacts {
+  readonly gpus: readonly Gpu[];
+  readonly engine: EngineView;
+  /** Whose process each listed pid is. */
+  readonly ownership: ReadonlyMap<number, Ownership>;
+  readonly allocations: readonly Allocation[];
+  readonly deviceLabels: readonly string[];
+}
+
+export interface Claims {
+  readonly claims: readonly Claim[];
+  readonly unresolved: readonly UnresolvedClaim[];
+}
+
+/** Every reference of every container, in whatever state, to every device: the set that a reset must find empty. */
+export function decideClaims(facts: ClaimFacts): Claims {
+  const configured = facts.engine.containers.map((container) => configuredClaims(container, facts));
+  return {
+    claims: distinct([...configured.flatMap((each) => each.claims), ...liveClaims(facts)]),
+    unresolved: configured.flatMap((each) => each.unresolved),
+  };
+}
+
+function configuredClaims(container: Container, facts: ClaimFacts): Claims {
+  if (!container.inspected) {
+    const reference: Reference = { source: 'uninspected', text: container.why, unresolved: 'every-device' };
+    return { claims: everyDevice(facts.gpus).map((device) => claimOf(container, reference, device, false)), unresolved: [] };
+  }
+  const released = isReleased(container, facts.allocations);
+  const resolved = referencesOf(container, facts.deviceLabels).map((reference) => ({ reference, devices: devicesOf(reference, facts.gpus) }));
+  return {
+    claims: resolved.flatMap(({ reference, devices }) => devices.map((device) => claimOf(container, reference, device, released))),
+    unresolved: resolved
+      .filter(({ devices }) => devices.length === 0)
+      .map(({ reference }) => ({ containerId: container.id, containerName: container.name, source: reference.source, reference: reference.text })),
+  };
+}
+
+function devicesOf(reference: Reference, gpus: readonly Gpu[]): readonly NamedDevice[] {
+  const named = reference.source === 'device-node' ? byNode(reference.text, gpus) : resolveReference(reference.text, gpus);
+  return named.length === 0 && reference.unresolved === 'every-device' ? everyDevice(gpus) : named;
+}
+
+/** /dev/nvidia<minor>; a GPU whose minor number is unknown may be the one. */
+function byNode(path: string, gpus: readonly Gpu[]): readonly NamedDevice[] {
+  const minor = /^\/dev\/nvidia(\d+)$/.exec(path)?.[1];
+  if (minor === undefined) return [];
+  return everyDevice(gpus.filter((gpu) => gpu.minorNumber === null || gpu.minorNumber === Number(minor)));
+}
+
+/** A release counts for the run of the container that it was made for, and never while the container is alive. */
+function isReleased(container: InspectedContainer, allocations: readonly Allocation[]): boolean {
+  if (isLive(container.state)) return false;
+  return allocations.some(
+    (allocation) => allocation.containerId === container.id && allocation.startedAt === container.startedAt && allocation.releasedAt !== null,
+  );
+}
+
+function claimOf(container: Container, reference: Reference, device: NamedDevice, released: boolean): Claim {
+  return {
+    containerId: container.id,
+    containerName: container.name,
+    containerState: container.state,
+    startedAt: container.inspected ? container.startedAt : null,
+    source: reference.source,
+    reference: reference.text.slice(0, 256),
+    gpuUuid: device.gpuUuid,
+    migUuid: device.migUuid,
+    released,
+  };
+}
+
+/** A container with a process on a device holds it, however it got there. */
+function liveClaims(facts: ClaimFacts): readonly Claim[] {
+  return facts.gpus.flatMap((gpu) =>
+    gpu.processes.state === 'known' ? gpu.processes.processes.flatMap((process) => liveClaim(gpu, process, facts)) : [],
+  );
+}
+
+function liveClaim(gpu: Gpu, process: GpuProcess, facts: ClaimFacts): readonly Claim[] {
+  const owner = facts.ownership.get(process.pid);
+  if (owner?.kind !== 'container') return [];
+  const container = facts.engine.containers.find((each) => each.id === owner.containerId);
+  const reference: Reference = { source: 'live-process', text: `pid ${process.pid}`, unresolved: 'nothing' };
+  const device = { gpuUuid: gpu.uuid, migUuid: migOf(gpu, process) };
+  const unlisted: Container = { inspected: false, id: owner.containerId, name: owner.name ?? owner.containerId.slice(0, 12), state: 'running', why: 'started after the list was made' };
+  return [claimOf(container ?? unlisted, reference, device, false)];
+}
+
+function migOf(gpu: Gpu, process: GpuProcess): string | null {
+  if (process.gpuInstanceId === null) return null;
+  const mine = gpu.migDevices.filter((mig) => mig.gpuInstanceId === process.gpuInstanceId && (process.computeInstanceId === null || mig.computeInstanceId === process.computeInstanceId));
+  return mine.length === 1 ? (mine[0]?.uuid ?? null) : null;
+}
+
+function distinct(claims: readonly Claim[]): readonly Claim[] {
+  const byKey = new Map(claims.map((claim) => [[claim.containerId, claim.source, claim.reference, claim.gpuUuid, claim.migUuid].join('\0'), claim]));
+  return [...byKey.values()];
+}

@@ -1,0 +1,126 @@
+import { type Blocker, type Decision, type Outcome, type ProcessTarget } from '../model/decision.ts';
+import type { DeviceVerdict } from '../model/event.ts';
+import type { Finding, Severity } from '../model/finding.ts';
+import { type Gap, type Observed, seen } from '../model/observation.ts';
+import { type ReasonCode, REASONS } from '../model/reason.ts';
+import type { Assessment, Policy } from './assess.ts';
+import type { Trip } from './breaker.ts';
+import { decideConflicts } from './conflicts.ts';
+import { decideHealth } from './health.ts';
+import { blockersIn } from './reset.ts';
+
+/** Findings of what was observed, before anything was decided: sources, boards, conflicts, references to nothing. */
+export function observationFindings({ snapshot, gpus, claims }: Assessment, policy: Policy): readonly Finding[] {
+  const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && policy.rulesOf(each).infrastructure).map((each) => each.id));
+  return [
+    ...sourceFindings('nvidia-smi', snapshot.driver, 'see gpuctl doctor; nothing is done to what was not seen'),
+    ...sourceFindings('engine', snapshot.engine, 'see gpuctl doctor; nothing is released, ended or reset without the engine'),
+    ...sourceFindings('processes', snapshot.processes, 'run as root'),
+    ...gpus.flatMap(decideHealth),
+    ...decideConflicts(gpus, claims.claims.filter((claim) => !infrastructure.has(claim.containerId))).map((conflict): Finding => ({
+      id: 'gpu.allocation.conflict',
+      severity: 'warning',
+      subject: { gpu: conflict.gpuUuid, ...(conflict.migUuid === null ? {} : { mig: conflict.migUuid }) },
+      message: `${conflict.containers.length} live containers claim one device: ${conflict.containers.map((each) => each.name).join(', ')}`,
+      remedy: 'stop all but one, or list a monitoring container under infrastructure',
+    })),
+    ...claims.unresolved.map((claim): Finding => ({
+      id: 'claim.unresolved', severity: 'info', subject: { container: claim.containerId },
+      message: `container ${claim.containerName} refers by ${claim.source} to ${JSON.stringify(claim.reference)}, which is no device of this host`, remedy: 'correct the reference, or ignore it',
+    })),
+  ];
+}
+
+function sourceFindings(name: string, source: Observed<unknown>, remedy: string): readonly Finding[] {
+  if (source.state === 'complete') return [];
+  if (source.state === 'failed') return [{ id: `source.${name}.failed`, severity: 'critical', subject: {}, message: `${name}: ${source.why}`, remedy }];
+  return source.missing.map((gap) => ({ id: `source.${name}.partial`, severity: 'warning', subject: subjectOf(gap), message: `${name}: ${gap.subject}: ${gap.why}`, remedy }));
+}
+
+function subjectOf(gap: Gap): Finding['subject'] {
+  if (gap.subject.startsWith('GPU-')) return { gpu: gap.subject };
+  return /^[0-9a-f]{64}$/.test(gap.subject) ? { container: gap.subject } : {};
+}
+
+/** How each process decision is told; reasons that are not here are nothing to tell. */
+const PROCESS_FINDINGS: Readonly<Partial<Record<ReasonCode, readonly [id: string, Severity, remedy: string]>>> = {
+  'orphan-container-gone': ['gpu.orphan', 'warning', 'gpuctl release-stale or health-check --repair ends it'],
+  'orphan-container-stopped': ['gpu.orphan', 'warning', 'gpuctl release-stale or health-check --repair ends it'],
+  'over-budget': ['gpu.orphan', 'warning', 'look at the plan, then run by hand with --over-budget'],
+  'not-confirmed': ['gpu.orphan.unconfirmed', 'info', 'the next pass looks again'],
+  'looks-differ': ['gpu.orphan.unconfirmed', 'info', 'the next pass looks again'],
+  'mps-client': ['gpu.mps_client', 'warning', 'restart the MPS server when its other clients are done'],
+  'foreign-shim-alive': ['process.foreign', 'warning', 'it belongs to another engine: look there'],
+  'foreign-engine-changed': ['process.foreign', 'warning', 'gpuctl doctor --accept-engine, if this engine is meant'],
+  'foreign-pid-namespace': ['process.foreign', 'warning', 'it belongs to another engine: look there'],
+  'foreign-podman': ['process.foreign', 'warning', 'look at it with podman'],
+  'host-stray': ['process.stray', 'warning', 'permit its user or unit under orphans.permit, or ask its owner'],
+  'ghost': ['gpu.ghost', 'warning', 'a reset clears it once nothing refers to the device'],
+  'stuck': ['process.stuck', 'critical', 'it cannot be ended; if it stays, reboot the host'],
+  'zombie': ['process.zombie', 'warning', 'end or restart its parent process'],
+  'engine-unknown': ['process.unknown', 'warning', 'make the engine answer'],
+  'proc-unknown': ['process.unknown', 'warning', 'run as root, where /proc hides nothing'],
+  'process-unreadable': ['process.unknown', 'warning', 'run as root, where /proc hides nothing'],
+};
+
+export interface Decided {
+  readonly decisions: readonly Decision[];
+  readonly outcomes: readonly Outcome[];
+  readonly trips: readonly Trip[];
+  /** True: decisions to act are carried out (or, in a dry run, taken as carried out). False: a report. */
+  readonly acts: boolean;
+}
+
+/** Findings of what was decided: an act that was done is none, an act that failed or that nobody does is one. */
+export function decisionFindings({ decisions, outcomes, trips, acts }: Decided): readonly Finding[] {
+  const settled = (index: number): boolean => {
+    const outcome = outcomes.find((each) => each.decision === index);
+    return acts && (outcome === undefined || outcome.result === 'done' || outcome.result === 'already-gone');
+  };
+  return [
+    ...decisions.flatMap((decision, index) => (decision.verdict === 'act' && settled(index) ? [] : findingOf(decision))),
+    ...trips.map((trip): Finding => ({ id: 'breaker.tripped', severity: 'critical', subject: {}, message: `this pass wanted ${trip.wanted} acts of the kind ${trip.verb}, ${trip.allowed} are allowed: none was done`, remedy: 'look at the plan, then run by hand with --over-budget' })),
+  ];
+}
+
+function findingOf(decision: Decision): readonly Finding[] {
+  const { target } = decision;
+  if (target.kind === 'process') return processFinding(target, decision.reason);
+  return target.kind === 'gpu' ? resetFindings(decision, target.uuid) : [];
+}
+
+function processFinding(target: ProcessTarget, reason: ReasonCode): readonly Finding[] {
+  const told = PROCESS_FINDINGS[reason];
+  if (told === undefined) return [];
+  const [id, severity, remedy] = told;
+  const [gpu] = target.gpuUuids;
+  return [{ id, severity, subject: { pid: target.pid, ...(gpu === undefined ? {} : { gpu }), ...(target.containerId === null ? {} : { container: target.containerId }) }, message: `process ${target.pid} (${JSON.stringify(target.name)}): ${REASONS[reason]}`, remedy }];
+}
+
+/** A dirty device that may not be reset: because of MIG, because it is shared, or because of something else. */
+function resetFindings(decision: Decision, gpu: string): readonly Finding[] {
+  if (decision.verdict === 'leave' && decision.reason === 'not-yet-confirmed') {
+    return [{ id: 'gpu.memory.unexplained', severity: 'info', subject: { gpu }, message: `${String(decision.evidence['unexplainedMiB'])} MiB are in use that no process explains`, remedy: 'if it lasts, the device is reset when nothing refers to it' }];
+  }
+  if (decision.verdict === 'leave') return [];
+  const blockers = blockersIn(decision).filter((blocker) => blocker.hard);
+  const want = decision.evidence['want'];
+  const why = typeof want === 'string' && want in REASONS ? REASONS[want as ReasonCode] : REASONS[decision.reason];
+  const told = blockers.length === 0 ? REASONS[decision.reason] : blockers.map((blocker) => blocker.what).join('; ');
+  return [{ id: withheldId(blockers), severity: 'warning', subject: { gpu }, message: `a reset is called for (${why}): ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl release-stale or health-check --repair does it' }];
+}
+
+function withheldId(blockers: readonly Blocker[]): string {
+  const kinds = new Set(blockers.map((blocker) => blocker.kind));
+  if (kinds.has('mig-enabled')) return 'gpu.dirty.mig';
+  return kinds.has('container-claim') ? 'gpu.dirty.shared' : 'gpu.dirty';
+}
+
+/** One word for one device. *Unknown* wins over everything but a fault: it is never *clean*. */
+export function decideVerdict(gpuUuid: string, processesKnown: boolean, findings: readonly Finding[]): DeviceVerdict {
+  const mine = findings.filter((finding) => finding.subject.gpu === gpuUuid);
+  if (mine.some((finding) => finding.severity === 'critical')) return 'faulty';
+  if (!processesKnown) return 'unknown';
+  if (mine.some((finding) => finding.id === 'gpu.orphan')) return 'orphans';
+  return mine.some((finding) => finding.id.startsWith('gpu.dirty') || finding.id === 'gpu.ghost') ? 'dirty' : 'clean';
+}

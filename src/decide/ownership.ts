@@ -1,0 +1,92 @@
+import { isLive, type EngineAnswer } from '../model/container.ts';
+import type { HostProcess, PresentProcess, Shim } from '../model/process.ts';
+import type { ReasonCode } from '../model/reason.ts';
+import type { ProcessLook } from '../model/snapshot.ts';
+import { containerIdsIn, dockerIdsIn, managerIn, unitIn } from './cgroup.ts';
+
+/** Whose process it is, by evidence. Only `orphan` may ever be ended. */
+export type Ownership =
+  | { readonly kind: 'container'; readonly reason: 'running-container'; readonly containerId: string; readonly name: string | null }
+  | { readonly kind: 'orphan'; readonly reason: 'orphan-container-gone' | 'orphan-container-stopped'; readonly containerId: string; readonly name: string | null }
+  | { readonly kind: 'foreign' | 'unsettled' | 'unknown'; readonly reason: ReasonCode; readonly containerId: string | null }
+  | { readonly kind: 'theirs'; readonly reason: 'other-manager'; readonly manager: string }
+  | { readonly kind: 'permitted' | 'stray'; readonly reason: 'host-permitted' | 'host-stray'; readonly unit: string | null }
+  | { readonly kind: 'ghost' | 'zombie' | 'own'; readonly reason: ReasonCode };
+
+export interface OwnershipRules {
+  /** The ledger's engine; null: not learned yet. */
+  readonly engineId: string | null;
+  readonly knownContainerIds: ReadonlySet<string>;
+  readonly permit: PermitRules;
+}
+
+export interface PermitRules {
+  readonly uids: ReadonlySet<number>;
+  readonly units: readonly string[];
+  readonly names: readonly string[];
+}
+
+/** The owner of one process at the moment of `look`. Anything that is not certain is `unknown`. */
+export function decideOwnership(process: HostProcess, look: ProcessLook, rules: OwnershipRules): Ownership {
+  if (process.pid === 1 || look.ownPids.includes(process.pid)) return { kind: 'own', reason: 'own-process' };
+  if (process.state === 'absent') return { kind: 'ghost', reason: 'ghost' };
+  if (process.state === 'unreadable' || process.cgroups === null) return { kind: 'unknown', reason: 'process-unreadable', containerId: null };
+  const running = runningContainer(process.cgroups, look.answers);
+  if (running !== null) return { kind: 'container', reason: 'running-container', containerId: running.containerId, name: running.name };
+  const manager = managerIn(process.cgroups);
+  if (manager !== null) return { kind: 'theirs', reason: 'other-manager', manager };
+  const ids = dockerIdsIn(process.cgroups);
+  if (process.runState === 'Z' || process.runState === 'X') return { kind: 'zombie', reason: 'zombie' };
+  return ids.length === 0 ? hostProcess(process, process.cgroups, rules.permit) : containerProcess(process, ids, look, rules);
+}
+
+/** Any container id of any depth that runs: the broad reading, since it only ever protects. */
+function runningContainer(cgroups: readonly string[], answers: readonly EngineAnswer[]): EngineAnswer | null {
+  const ids = containerIdsIn(cgroups);
+  return answers.find((each) => ids.includes(each.containerId) && each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer)) ?? null;
+}
+
+/** A process title is no shield: a name counts only for root, or within a permitted unit. */
+function hostProcess(process: PresentProcess, cgroups: readonly string[], permit: PermitRules): Ownership {
+  const unit = unitIn(cgroups);
+  const byUnit = unit !== null && permit.units.includes(unit);
+  const byUser = process.uid !== null && permit.uids.has(process.uid);
+  const byName = process.uid === 0 && permit.names.some((name) => name.slice(0, 15) === process.command);
+  return byUnit || byUser || byName ? { kind: 'permitted', reason: 'host-permitted', unit } : { kind: 'stray', reason: 'host-stray', unit };
+}
+
+/** A process in the cgroup of containers of which none runs here: an orphan only where all the evidence is there. */
+function containerProcess(process: PresentProcess, ids: readonly string[], look: ProcessLook, rules: OwnershipRules): Ownership {
+  const containerId = ids[ids.length - 1] ?? '';
+  if (look.engine.state !== 'complete') return { kind: 'unknown', reason: 'engine-unknown', containerId };
+  if (look.engine.value.kind === 'podman') return { kind: 'foreign', reason: 'foreign-podman', containerId };
+  const answers = ids.map((id) => look.answers.find((each) => each.containerId === id));
+  const doubt = doubtOf(answers, process, look, rules);
+  if (doubt !== null) return { ...doubt, containerId };
+  const last = answers[answers.length - 1];
+  const stopped = answers.some((each) => each?.answer !== 'not-found');
+  return { kind: 'orphan', reason: stopped ? 'orphan-container-stopped' : 'orphan-container-gone', containerId, name: last?.name ?? null };
+}
+
+interface Doubt {
+  readonly kind: 'foreign' | 'unsettled' | 'unknown';
+  readonly reason: ReasonCode;
+}
+
+/** Why the process may be somebody's after all; null: every piece of evidence of an orphan is there. */
+function doubtOf(answers: readonly (EngineAnswer | undefined)[], process: PresentProcess, look: ProcessLook, rules: OwnershipRules): Doubt | null {
+  if (answers.some((each) => each === undefined || each.answer === 'failed')) return { kind: 'unknown', reason: 'engine-unknown' };
+  const over = (each: EngineAnswer | undefined): boolean => each?.answer === 'exited' || each?.answer === 'dead' || each?.answer === 'not-found';
+  if (!answers.every(over)) return { kind: 'unsettled', reason: 'container-not-settled' };
+  const engineId = look.engine.state === 'complete' ? look.engine.value.engineId : null;
+  if (engineId === null) return { kind: 'unknown', reason: 'engine-unknown' };
+  if (rules.engineId !== null && rules.engineId !== engineId) return { kind: 'foreign', reason: 'foreign-engine-changed' };
+  if (look.shims.state !== 'complete') return { kind: 'unknown', reason: 'proc-unknown' };
+  if (answers.some((each) => each !== undefined && hasShim(each.containerId, look.shims.state === 'complete' ? look.shims.value : []))) return { kind: 'foreign', reason: 'foreign-shim-alive' };
+  const neverOurs = answers.some((each) => each?.answer === 'not-found' && !rules.knownContainerIds.has(each.containerId));
+  return neverOurs && process.pidNamespace !== 'host' ? { kind: 'foreign', reason: 'foreign-pid-namespace' } : null;
+}
+
+function hasShim(containerId: string, shims: readonly Shim[]): boolean {
+  return shims.some((shim) => shim.containerIds.includes(containerId));
+}

@@ -1,0 +1,57 @@
+import { decideBudget } from '../decide/breaker.ts';
+import type { Decision, Outcome, Target } from '../model/decision.ts';
+import { decisionEvents } from './narrate.ts';
+import type { Pass } from './pass.ts';
+import type { ActResult } from './ports.ts';
+
+/** A decision with its place among the pass's decisions. */
+export interface Numbered<T extends Target> {
+  readonly index: number;
+  readonly decision: Decision<T>;
+}
+
+/** Will decisions to act be carried out in this pass? Neither in a dry run nor in a report. */
+export function willAct({ options }: Pass): boolean {
+  return options.acts && !options.dryRun;
+}
+
+/**
+ * Puts decisions through the breaker and into the pass's record; tells those that are not acted on. Returns those that
+ * are to be carried out now: none in a dry run or a report.
+ */
+export function settle<T extends Target>(pass: Pass, decided: readonly Decision<T>[], total: number): readonly Numbered<T>[] {
+  const { parts, options } = pass;
+  const verb = decided[0]?.verb;
+  const { decisions, trips } = decideBudget({ decisions: decided, budgets: parts.budgets, totals: verb === undefined ? {} : { [verb]: total }, lifted: options.overBudget });
+  for (const trip of trips) {
+    pass.trips.push(trip);
+    parts.sink.emit({ action: 'breaker.tripped', message: `${trip.wanted} acts of the kind ${trip.verb} were wanted, ${trip.allowed} are allowed: none was done`, reason: 'over-budget', facts: { ...trip } });
+  }
+  const numbered = decisions.map((decision) => ({ index: pass.decisions.push(decision) - 1, decision }));
+  const acts = willAct(pass) ? numbered.filter(({ decision }) => decision.verdict === 'act') : [];
+  for (const entry of numbered) if (!acts.includes(entry)) tell(pass, entry.decision, null);
+  return acts;
+}
+
+/** Writes the intent before an act is tried. Throws LedgerError: then nothing may be done. */
+export function begin({ parts, id }: Pass, { decision }: Numbered<Target>): number {
+  return parts.ledger.beginAct(id, decision.verb, decision.target, parts.clock.now());
+}
+
+/** Writes how an act ended, into the ledger and the record, and tells it. `act` null: it was refused before it began. */
+export function finish(pass: Pass, { index, decision }: Numbered<Target>, act: number | null, result: ActResult): void {
+  const outcome: Outcome = { decision: index, result: result.result, reason: result.reason, detail: result.detail };
+  pass.outcomes.push(outcome);
+  if (act !== null) pass.parts.ledger.endAct(act, outcome, pass.parts.clock.now());
+  tell(pass, decision, outcome);
+}
+
+function tell({ parts }: Pass, decision: Decision, outcome: Outcome | null): void {
+  for (const event of decisionEvents(decision, outcome)) parts.sink.emit(event);
+}
+
+/** The answer for an act that was not begun since the pass was asked to end; null: go on. */
+export function interruption({ parts }: Pass): ActResult | null {
+  const why = parts.stopping();
+  return why === null ? null : { result: 'refused', reason: 'interrupted', detail: why };
+}

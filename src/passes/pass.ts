@@ -1,0 +1,115 @@
+import { ulid } from 'ulid';
+import { type Assessment, assess, type Policy } from '../decide/assess.ts';
+import type { Budget, Trip } from '../decide/breaker.ts';
+import type { Container } from '../model/container.ts';
+import type { Decision, Outcome, Verb } from '../model/decision.ts';
+import { seen } from '../model/observation.ts';
+import { observationEvents } from './narrate.ts';
+import type { Actor, Clock, EventSink, Ledger, Observer } from './ports.ts';
+
+export type Job = 'health-check' | 'release-stale' | 'sample' | 'status';
+
+/** What a pass is given: the host, the memory, the rules. Only `cli/compose` builds the real ones. */
+export interface PassParts {
+  readonly host: string;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly ledger: Ledger;
+  readonly sink: EventSink;
+  readonly policy: Policy;
+  readonly budgets: Readonly<Partial<Record<Verb, Budget>>>;
+  readonly ownerOf: (container: Container) => string | null;
+  /** Null: nothing may be acted on (a dry run or a report). */
+  readonly actor: Actor | null;
+  /** Why the pass was asked to end early; null: it was not. */
+  readonly stopping: () => string | null;
+}
+
+export interface PassOptions {
+  readonly job: Job;
+  /** A dry run shows the whole plan as if it were carried out; nothing is written anywhere. */
+  readonly dryRun: boolean;
+  /** False: a report. Its decisions to act are findings. */
+  readonly acts: boolean;
+  /** What is observed is remembered in the ledger. */
+  readonly records: boolean;
+  readonly overBudget: boolean;
+  /** UUIDs of the GPUs that were asked for; null: all. */
+  readonly devices: readonly string[] | null;
+}
+
+/** One pass as it goes: what has been decided and done so far. */
+export interface Pass {
+  readonly parts: PassParts;
+  readonly options: PassOptions;
+  readonly id: string;
+  readonly startedAt: number;
+  readonly startedMonotonicMs: number;
+  readonly decisions: Decision[];
+  readonly outcomes: Outcome[];
+  readonly trips: Trip[];
+  /** The first and the latest look at the host; null before the first. */
+  first: Assessment | null;
+  latest: Assessment | null;
+  round: number;
+}
+
+export function newPass(parts: PassParts, options: PassOptions): Pass {
+  const startedAt = parts.clock.now();
+  return {
+    parts, options, startedAt,
+    id: ulid(startedAt),
+    startedMonotonicMs: parts.clock.monotonicMs(),
+    decisions: [], outcomes: [], trips: [], first: null, latest: null, round: 0,
+  };
+}
+
+/** A fresh look at the host, judged. The first one of a pass that records teaches the ledger. */
+export async function observe(pass: Pass): Promise<Assessment> {
+  const { parts, options } = pass;
+  const snapshot = await parts.observer.observe();
+  const before = assess(snapshot, parts.ledger.history(), parts.policy);
+  if (options.records) remember(pass, before);
+  const assessment = options.records ? assess(snapshot, parts.ledger.history(), parts.policy) : before;
+  if (pass.first === null) for (const event of observationEvents(assessment.snapshot)) parts.sink.emit(event);
+  pass.first ??= assessment;
+  pass.latest = assessment;
+  return assessment;
+}
+
+/**
+ * What a round starts from: a fresh look where the rounds before it may have changed something, the first look in a
+ * dry run or a report.
+ */
+export async function view(pass: Pass): Promise<Assessment> {
+  const changes = pass.options.acts && !pass.options.dryRun;
+  return (changes ? null : pass.latest) ?? observe(pass);
+}
+
+/** Rounds are numbered from 1. */
+export function nextRound(pass: Pass): number {
+  pass.round += 1;
+  return pass.round;
+}
+
+/** Engine and claims go into the ledger only from an engine that is to be believed. */
+function remember(pass: Pass, { snapshot, claims }: Assessment): void {
+  const { ledger, sink, ownerOf } = pass.parts;
+  const engine = seen(snapshot.engine);
+  const owners = new Map((engine?.containers ?? []).map((container) => [container.id, ownerOf(container)]));
+  for (const allocation of ledger.recordObservation(engine, claims.claims, owners, snapshot.takenAt)) {
+    sink.emit({
+      action: 'gpu.allocation.observed',
+      message: `container ${allocation.containerName} holds ${allocation.migUuid ?? allocation.gpuUuid}`,
+      container: { id: allocation.containerId, name: allocation.containerName },
+      gpu: { uuid: allocation.gpuUuid, mig: allocation.migUuid },
+      ...(allocation.owner === null ? {} : { user: allocation.owner }),
+    });
+  }
+}
+
+/** Is this device one that the pass was asked about? */
+export function isSelected({ options }: Pass, gpuUuid: string): boolean {
+  return options.devices === null || options.devices.includes(gpuUuid);
+}
+

@@ -1,0 +1,114 @@
+import { decideVerdict } from '../decide/findings.ts';
+import type { Claim } from '../model/claim.ts';
+import type { Decision, Outcome } from '../model/decision.ts';
+import type { Gpu } from '../model/device.ts';
+import { ExitCode } from '../model/errors.ts';
+import type { DeviceVerdict } from '../model/event.ts';
+import type { Finding } from '../model/finding.ts';
+import { seen } from '../model/observation.ts';
+import { known } from '../model/reading.ts';
+import { isoTime } from '../model/time.ts';
+import type { Assessment } from '../decide/assess.ts';
+import { isSelected, type Job, type Pass } from './pass.ts';
+
+type SourceState = 'complete' | 'partial' | 'failed';
+
+/** What `--json` prints of a pass: a contract. Keys are added, never renamed. */
+export interface PassReport {
+  readonly schema: 1;
+  readonly pass: string;
+  readonly job: Job;
+  readonly host: string;
+  readonly dry_run: boolean;
+  readonly started_at: string;
+  readonly ended_at: string;
+  readonly exit: ExitCode;
+  readonly observed: { readonly nvidia_smi: SourceState; readonly engine: SourceState; readonly processes: SourceState };
+  readonly devices: readonly DeviceReport[];
+  readonly decisions: readonly Decision[];
+  readonly outcomes: readonly Outcome[];
+  readonly findings: readonly Finding[];
+}
+
+export interface DeviceReport {
+  readonly uuid: string;
+  readonly index: number | null;
+  readonly bus_id: string;
+  readonly name: string;
+  readonly verdict: DeviceVerdict;
+  /** Null: MIG is off or not supported. */
+  readonly mig: readonly { readonly uuid: string | null; readonly index: number; readonly profile: string | null }[] | null;
+  readonly used_mib: number | null;
+  readonly total_mib: number | null;
+  readonly utilization_percent: number | null;
+  readonly claims: readonly ClaimReport[];
+  /** Null: the list is not known, which is not the same as empty. */
+  readonly processes: readonly ProcessReport[] | null;
+  readonly findings: readonly Finding[];
+}
+
+export interface ClaimReport {
+  readonly container: { readonly id: string; readonly name: string; readonly state: string };
+  readonly source: Claim['source'];
+  readonly reference: string;
+  readonly mig: string | null;
+  readonly owner: string | null;
+  readonly released: boolean;
+}
+
+export interface ProcessReport {
+  readonly pid: number;
+  readonly name: string;
+  readonly type: string;
+  readonly used_mib: number | null;
+  readonly owner: string;
+  readonly container: string | null;
+}
+
+export function reportOf(pass: Pass, findings: readonly Finding[], exit: ExitCode): PassReport {
+  const { parts, options, latest } = pass;
+  return {
+    schema: 1, pass: pass.id, job: options.job, host: parts.host, dry_run: options.dryRun,
+    started_at: isoTime(pass.startedAt), ended_at: isoTime(parts.clock.now()), exit,
+    observed: {
+      nvidia_smi: latest?.snapshot.driver.state ?? 'failed',
+      engine: latest?.snapshot.engine.state ?? 'failed',
+      processes: latest?.snapshot.processes.state ?? 'failed',
+    },
+    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => deviceReport(gpu, latest, findings, parts.ownerOf)),
+    decisions: pass.decisions, outcomes: pass.outcomes, findings,
+  };
+}
+
+function deviceReport(gpu: Gpu, { claims, ownership, snapshot }: Assessment, findings: readonly Finding[], ownerOf: Pass['parts']['ownerOf']): DeviceReport {
+  const containers = new Map((seen(snapshot.engine)?.containers ?? []).map((container) => [container.id, container]));
+  const owner = (id: string): string | null => { const container = containers.get(id); return container === undefined ? null : ownerOf(container); };
+  return {
+    uuid: gpu.uuid, index: gpu.index, bus_id: gpu.pciBusId, name: gpu.name,
+    verdict: decideVerdict(gpu.uuid, gpu.processes.state === 'known', findings),
+    mig: known(gpu.migCurrent) === true ? gpu.migDevices.map(({ uuid, index, profile }) => ({ uuid, index, profile })) : null,
+    used_mib: known(gpu.usedMiB), total_mib: known(gpu.totalMiB), utilization_percent: known(gpu.utilizationPercent),
+    claims: claims.claims.filter((claim) => claim.gpuUuid === gpu.uuid).map((claim) => ({
+      container: { id: claim.containerId, name: claim.containerName, state: claim.containerState },
+      source: claim.source, reference: claim.reference, mig: claim.migUuid, owner: owner(claim.containerId), released: claim.released,
+    })),
+    processes: gpu.processes.state === 'unknown' ? null : gpu.processes.processes.map((row) => {
+      const whose = ownership.get(row.pid);
+      return { pid: row.pid, name: row.name, type: row.type, used_mib: row.usedMiB, owner: whose?.kind ?? 'unknown', container: whose !== undefined && 'containerId' in whose ? whose.containerId : null };
+    }),
+    findings: findings.filter((finding) => finding.subject.gpu === gpu.uuid),
+  };
+}
+
+/** 3 before 4 before 1 before 0: not knowing is worse than a failed act, a failed act worse than a finding. */
+export function exitCodeFor({ latest, outcomes }: Pick<Pass, 'latest' | 'outcomes'>, findings: readonly Finding[]): ExitCode {
+  if (latest === null || notObserved(latest)) return ExitCode.notObserved;
+  if (outcomes.some((outcome) => outcome.result === 'failed' || outcome.result === 'refused')) return ExitCode.actFailed;
+  return findings.some((finding) => finding.severity !== 'info') ? ExitCode.findings : ExitCode.ok;
+}
+
+/** A source that is needed failed, or of no device it is known who is on it. */
+function notObserved({ snapshot, gpus }: Assessment): boolean {
+  const failedSource = [snapshot.driver, snapshot.engine, snapshot.processes].some((source) => source.state === 'failed');
+  return failedSource || gpus.every((gpu) => gpu.processes.state === 'unknown');
+}

@@ -1,0 +1,82 @@
+import { decideVerdict, decisionFindings, observationFindings } from '../decide/findings.ts';
+import { unexplainedMiB } from '../decide/dirt.ts';
+import type { Finding } from '../model/finding.ts';
+import { known } from '../model/reading.ts';
+import { isSelected, newPass, type Pass, type PassOptions, type PassParts } from './pass.ts';
+import { exitCodeFor, reportOf, type PassReport } from './report.ts';
+import { willAct } from './carry-out.ts';
+
+/**
+ * The frame around every pass: the ledger proves that it can be written before anything is done, what an earlier pass
+ * left in flight is told, the story runs, and its end is told and remembered.
+ */
+export async function runPass(parts: PassParts, options: PassOptions, story: (pass: Pass) => Promise<void>): Promise<PassReport> {
+  const pass = newPass(parts, options);
+  openPass(pass);
+  await story(pass);
+  const findings = findingsOf(pass);
+  const exit = exitCodeFor(pass, findings);
+  rememberMemory(pass);
+  healthEvents(pass, findings);
+  if (options.records) parts.ledger.endPass(pass.id, parts.clock.now(), exit);
+  parts.sink.emit({
+    action: 'pass.ended',
+    message: `${options.job} ended with exit code ${exit}`,
+    outcome: exit === 3 || exit === 4 ? 'failure' : 'success',
+    facts: { exit, duration_ms: Math.round(parts.clock.monotonicMs() - pass.startedMonotonicMs), counts: countsOf(pass, findings) },
+  });
+  return reportOf(pass, findings, exit);
+}
+
+function openPass({ parts, options, id, startedAt }: Pass): void {
+  const { ledger, sink } = parts;
+  sink.emit({ action: 'pass.started', message: `${options.job} began` });
+  if (ledger.setAside !== null) sink.emit({ action: 'ledger.rebuilt', message: `the ledger was corrupt; it was set aside as ${ledger.setAside} and begun anew`, facts: { set_aside: ledger.setAside } });
+  if (!options.records) return;
+  ledger.beginPass({ id, job: options.job, startedAt });
+  const acts = ledger.takeInFlight(id);
+  if (acts.length > 0) sink.emit({ action: 'pass.recovered', message: `${acts.length} acts of an earlier pass were in flight when it was killed; the host is looked at anew`, facts: { acts } });
+}
+
+function findingsOf(pass: Pass): readonly Finding[] {
+  if (pass.latest === null) return [];
+  const decided = decisionFindings({ decisions: pass.decisions, outcomes: pass.outcomes, trips: pass.trips, acts: pass.options.acts });
+  return [...observationFindings(pass.latest, pass.parts.policy), ...decided].filter((finding) => finding.subject.gpu === undefined || isSelected(pass, finding.subject.gpu));
+}
+
+/** Memory that nobody explains, as the first look saw it: what later passes judge dirt by. */
+function rememberMemory({ first, options, parts }: Pass): void {
+  if (first === null || !options.records) return;
+  const samples = first.gpus.flatMap((gpu) => {
+    const unexplained = unexplainedMiB(gpu, first.history);
+    const usedMiB = known(gpu.usedMiB);
+    return unexplained === null || usedMiB === null ? [] : [{ gpuUuid: gpu.uuid, at: first.snapshot.takenAt, usedMiB, unexplainedMiB: unexplained }];
+  });
+  parts.ledger.recordMemory(samples);
+}
+
+function healthEvents(pass: Pass, findings: readonly Finding[]): void {
+  if (pass.options.job === 'sample' || pass.options.job === 'status') return;
+  for (const gpu of (pass.latest?.gpus ?? []).filter((each) => isSelected(pass, each.uuid))) {
+    const mine = findings.filter((finding) => finding.subject.gpu === gpu.uuid);
+    const verdict = decideVerdict(gpu.uuid, gpu.processes.state === 'known', findings);
+    pass.parts.sink.emit({
+      action: 'gpu.health_check',
+      message: `GPU ${gpu.index ?? gpu.uuid} is ${verdict}`,
+      gpu: { uuid: gpu.uuid, index: gpu.index, busId: gpu.pciBusId, verdict },
+      facts: { findings: mine.map(({ id, severity, message }) => ({ id, severity, message })) },
+      ...(verdict === 'faulty' ? { level: 'error' as const, alert: true } : {}),
+    });
+  }
+}
+
+function countsOf(pass: Pass, findings: readonly Finding[]): Readonly<Record<string, number>> {
+  const count = (verb: string): number => pass.outcomes.filter((outcome) => outcome.result === 'done' && pass.decisions[outcome.decision]?.verb === verb).length;
+  return {
+    released: count('release'), ended: count('kill'), reset: count('reset'),
+    refused: pass.outcomes.filter((outcome) => outcome.result === 'refused').length,
+    failed: pass.outcomes.filter((outcome) => outcome.result === 'failed').length,
+    planned: willAct(pass) ? 0 : pass.decisions.filter((decision) => decision.verdict === 'act').length,
+    findings: findings.length,
+  };
+}
