@@ -6,6 +6,7 @@ import type { Observed } from '../model/observation.ts';
 import type { NodeHolder, ProcessView } from '../model/process.ts';
 import type { EngineView } from '../model/container.ts';
 import { known } from '../model/reading.ts';
+import { printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 import type { Ownership } from './ownership.ts';
 import { unitIn } from './cgroup.ts';
@@ -82,10 +83,6 @@ function holderBlocker(holder: NodeHolder): Blocker {
   if (daemon) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
   const where = unit === null ? 'end it' : `systemctl stop ${unit}`;
   return hard('node-holder', `process ${holder.pid} (${printable(holder.command)}) has /dev/nvidia${holder.minorNumber} open`, where);
-}
-
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
 }
 
 function boardBlockers(gpu: Gpu): readonly Blocker[] {

@@ -3,7 +3,7 @@ import type { Decision, Verb } from '../model/decision.ts';
 /** Most acts of one kind in one pass: the larger of a number and, where given, a share of what there is. */
 export interface Budget {
   readonly count: number;
-  readonly percent: number | null;
+  readonly sharePercent: number | null;
 }
 
 export interface BreakerFacts<D extends Decision> {
@@ -37,7 +37,7 @@ function tripOf(verb: Verb, decisions: readonly Decision[], budget: Budget | und
   if (budget === undefined) return [];
   const acts = decisions.filter((decision) => decision.verb === verb && decision.verdict === 'act');
   const wanted = new Set(acts.map(unitOf)).size;
-  const allowed = Math.max(budget.count, budget.percent === null ? 0 : Math.floor((total * budget.percent) / 100));
+  const allowed = Math.max(budget.count, budget.sharePercent === null ? 0 : Math.floor((total * budget.sharePercent) / 100));
   return wanted > allowed ? [{ verb, wanted, allowed }] : [];
 }
 

@@ -1,8 +1,9 @@
-import { ulid } from 'ulid';
 import { type Assessment, assess, type Policy } from '../decide/assess.ts';
 import type { Budget, Trip } from '../decide/breaker.ts';
+import { resolveReference } from '../decide/device-reference.ts';
 import type { Container } from '../model/container.ts';
 import type { Decision, Outcome, Verb } from '../model/decision.ts';
+import { ExitCode, GpuctlError } from '../model/errors.ts';
 import { seen } from '../model/observation.ts';
 import { observationEvents } from './narrate.ts';
 import type { Actor, Clock, EventSink, Ledger, Observer } from './ports.ts';
@@ -26,6 +27,8 @@ export interface PassParts {
 }
 
 export interface PassOptions {
+  /** A ULID: sortable by time. */
+  readonly id: string;
   readonly job: Job;
   /** A dry run shows the whole plan as if it were carried out; nothing is written anywhere. */
   readonly dryRun: boolean;
@@ -34,8 +37,8 @@ export interface PassOptions {
   /** What is observed is remembered in the ledger. */
   readonly records: boolean;
   readonly overBudget: boolean;
-  /** UUIDs of the GPUs that were asked for; null: all. */
-  readonly devices: readonly string[] | null;
+  /** References to the devices that were asked for, as typed; empty: all. */
+  readonly devices: readonly string[];
 }
 
 /** One pass as it goes: what has been decided and done so far. */
@@ -52,15 +55,17 @@ export interface Pass {
   first: Assessment | null;
   latest: Assessment | null;
   round: number;
+  /** UUIDs of the GPUs that were asked for; null: all, or not resolved yet. */
+  selected: ReadonlySet<string> | null;
 }
 
 export function newPass(parts: PassParts, options: PassOptions): Pass {
   const startedAt = parts.clock.now();
   return {
     parts, options, startedAt,
-    id: ulid(startedAt),
+    id: options.id,
     startedMonotonicMs: parts.clock.monotonicMs(),
-    decisions: [], outcomes: [], trips: [], first: null, latest: null, round: 0,
+    decisions: [], outcomes: [], trips: [], first: null, latest: null, round: 0, selected: null,
   };
 }
 
@@ -72,6 +77,7 @@ export async function observe(pass: Pass): Promise<Assessment> {
   if (options.records) remember(pass, before);
   const assessment = options.records ? assess(snapshot, parts.ledger.history(), parts.policy) : before;
   if (pass.first === null) for (const event of observationEvents(assessment.snapshot)) parts.sink.emit(event);
+  if (options.devices.length > 0) pass.selected ??= selectDevices(options.devices, assessment);
   pass.first ??= assessment;
   pass.latest = assessment;
   return assessment;
@@ -109,7 +115,18 @@ function remember(pass: Pass, { snapshot, claims }: Assessment): void {
 }
 
 /** Is this device one that the pass was asked about? */
-export function isSelected({ options }: Pass, gpuUuid: string): boolean {
-  return options.devices === null || options.devices.includes(gpuUuid);
+export function isSelected({ selected }: Pass, gpuUuid: string): boolean {
+  return selected === null || selected.has(gpuUuid);
+}
+
+/** Throws GpuctlError (exit 2) for a reference to no device of this host. Nothing is refused where nvidia-smi failed: then it is not known. */
+function selectDevices(references: readonly string[], { gpus, snapshot }: Assessment): ReadonlySet<string> {
+  const uuids = references.flatMap((reference) => {
+    const named = resolveReference(reference, gpus);
+    if (named.length > 0 || snapshot.driver.state === 'failed') return named.map((device) => device.gpuUuid);
+    const there = gpus.map((gpu) => `${gpu.index ?? '?'} (${gpu.uuid})`).join(', ');
+    throw new GpuctlError(`${JSON.stringify(reference)} names no device of this host`, { code: 'no-such-device', exitCode: ExitCode.usage, hint: `there are: ${there === '' ? 'none' : there}` });
+  });
+  return new Set(uuids);
 }
 

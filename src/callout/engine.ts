@@ -1,0 +1,179 @@
+import type Docker from 'dockerode';
+import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { FailureCode } from '../model/observation.ts';
+import { EngineCallError } from './engine-error.ts';
+import type { Answer, get } from './engine-http.ts';
+
+/** 1.40 (Docker 19.03) brought DeviceRequests; below it an inspect could hide a claim. */
+const OLDEST_API = '1.40';
+/** The newest whose answers were read when this was written (Docker 29.0); a later engine is asked in this one. */
+const NEWEST_API = '1.52';
+
+/** Why a call gave nothing. `status`: of a whole HTTP answer, else null. `why` may quote the engine: it is data. */
+export interface EngineProblem {
+  readonly ok: false;
+  readonly code: FailureCode;
+  readonly status: number | null;
+  readonly why: string;
+}
+
+/** What the engine answered. A body is only known to be JSON: its reader must check every field. */
+export type EngineReply<T = unknown> = { readonly ok: true; readonly value: T } | EngineProblem;
+
+/** From the headers of `_ping`. `api`: the version that the calls are made in. */
+export interface EngineVersion {
+  readonly kind: 'docker' | 'podman';
+  readonly api: string;
+}
+
+/** The few questions that gpuctl asks an engine. None throws, and none outlives its deadline. */
+export interface EngineClient {
+  /** The socket, as given: `unix:///…`. */
+  readonly host: string;
+  version(): Promise<EngineReply<EngineVersion>>;
+  info(): Promise<EngineReply>;
+  /** Every container, whatever its state. */
+  list(): Promise<EngineReply>;
+  /** One container by its full id of 64 hex digits. */
+  inspect(id: string): Promise<EngineReply>;
+}
+
+/** `host`: `unix:///path`. `timeoutMs`: the deadline of each call. */
+export interface EngineAddress {
+  readonly host: string;
+  readonly timeoutMs: number;
+}
+
+/**
+ * A client of the engine behind a local socket; nothing is loaded or connected before the first question. Throws
+ * GpuctlError `engine-not-local` for any other kind of host: gpuctl acts on this machine's processes only.
+ */
+export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient {
+  const socketPath = localSocket(host);
+  let connection: Promise<EngineReply<Connection>> | null = null;
+  const connected = async (): Promise<EngineReply<Connection>> => {
+    connection ??= settle(() => connect({ socketPath, timeoutMs }));
+    const reply = await connection;
+    if (!reply.ok) connection = null;
+    return reply;
+  };
+  const ask = async (question: (docker: Docker) => Promise<unknown>): Promise<EngineReply> => {
+    const reply = await connected();
+    return reply.ok ? settle(() => question(reply.value.docker)) : reply;
+  };
+  return {
+    host,
+    version: async () => {
+      const reply = await connected();
+      return reply.ok ? { ok: true, value: reply.value.version } : reply;
+    },
+    info: () => ask((docker) => docker.info()),
+    list: () => ask((docker) => docker.listContainers({ all: true })),
+    inspect: (id) => ask((docker) => docker.getContainer(fullId(id)).inspect()),
+  };
+}
+
+interface Connection {
+  readonly docker: Docker;
+  readonly version: EngineVersion;
+}
+
+interface Socket {
+  readonly socketPath: string;
+  readonly timeoutMs: number;
+}
+
+function localSocket(host: string): string {
+  const path = host.startsWith('unix://') ? host.slice('unix://'.length) : '';
+  if (path.startsWith('/')) return path;
+  throw new GpuctlError(`the engine ${JSON.stringify(host)} is not a local socket`, {
+    code: 'engine-not-local',
+    exitCode: ExitCode.usage,
+    hint: 'set engine.host to unix:///path/of/the/socket; gpuctl looks after the machine that it runs on',
+  });
+}
+
+/** An id goes into a request's path, so anything else is a bug of the caller. */
+function fullId(id: string): string {
+  if (!/^[0-9a-f]{64}$/.test(id)) throw new TypeError(`not a full container id: ${JSON.stringify(id)}`);
+  return id;
+}
+
+async function settle<T>(work: () => Promise<T>): Promise<EngineReply<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    if (!(error instanceof EngineCallError)) throw error;
+    return { ok: false, code: error.code, status: error.status, why: error.message };
+  }
+}
+
+/** dockerode is loaded here, not at start-up: most commands need no engine. `_ping` is asked directly, for dockerode does not hand out headers. */
+async function connect(socket: Socket): Promise<Connection> {
+  const [{ default: Dockerode }, http] = await Promise.all([import('dockerode'), import('./engine-http.ts')]);
+  const answer = await http.get({ ...socket, path: '/_ping' });
+  const version = readVersion(answer);
+  return { version, docker: new Dockerode({ modem: modemFor(socket, `/v${version.api}`, http.get) } as Docker.DockerOptions) };
+}
+
+function readVersion(ping: Answer): EngineVersion {
+  refuseBadStatus(ping);
+  const offered = ping.headers['api-version'];
+  if (typeof offered !== 'string' || !/^\d{1,3}\.\d{1,3}$/.test(offered)) throw new EngineCallError('malformed', 'it does not say which API version it speaks');
+  if (compareVersions(offered, OLDEST_API) < 0) throw new EngineCallError('version-mismatch', `it speaks API ${offered}; ${OLDEST_API} (Docker 19.03) is the oldest that tells of GPUs`);
+  const api = compareVersions(offered, NEWEST_API) < 0 ? offered : NEWEST_API;
+  return { kind: ping.headers['libpod-api-version'] === undefined ? 'docker' : 'podman', api };
+}
+
+function compareVersions(a: string, b: string): number {
+  const [[aMajor = 0, aMinor = 0], [bMajor = 0, bMinor = 0]] = [a.split('.').map(Number), b.split('.').map(Number)];
+  return aMajor - bMajor || aMinor - bMinor;
+}
+
+/** What dockerode hands to its transport, as far as the questions above use it. */
+interface Dial {
+  readonly path: string;
+  readonly method: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The transport under dockerode, in place of its own docker-modem, which never answers when a body is cut, takes
+ * garbage for an answer, has no limit of size, follows redirects to other hosts, and lets DOCKER_HOST override a socket.
+ */
+function modemFor(socket: Socket, prefix: string, send: typeof get): object {
+  const dial = (call: Dial, done: (error: unknown, value?: unknown) => void): void => {
+    send({ ...socket, path: prefix + pathOf(call) }).then(readBody).then((value) => { done(null, value); }, done);
+  };
+  return { Promise, dial };
+}
+
+/** dockerode ends a path with `?` where its options are the query. */
+function pathOf({ path, method, options = {} }: Dial): string {
+  if (method !== 'GET') throw new TypeError(`this client only reads, but was asked to ${method}`);
+  const query = new URLSearchParams(Object.entries(options).map(([key, value]) => [key, String(value)]));
+  return query.size === 0 ? path.replace(/\?$/, '') : path + query.toString();
+}
+
+function readBody(answer: Answer): unknown {
+  refuseBadStatus(answer);
+  try {
+    return JSON.parse(answer.body);
+  } catch {
+    throw new EngineCallError('malformed', 'the answer is not JSON');
+  }
+}
+
+function refuseBadStatus({ status, body }: Answer): void {
+  if (status === 200) return;
+  const code = status === 401 || status === 403 ? 'not-permitted' : 'error';
+  throw new EngineCallError(code, `HTTP ${status}: ${messageIn(body)}`, status);
+}
+
+function messageIn(body: string): string {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === 'object' && parsed !== null && 'message' in parsed && typeof parsed.message === 'string') return parsed.message.slice(0, 200);
+  } catch { /* not JSON: quoted as it is */ }
+  return body.trim().slice(0, 200);
+}

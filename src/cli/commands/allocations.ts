@@ -1,0 +1,41 @@
+import { ExitCode, GpuctlError } from '../../model/errors.ts';
+import type { Allocation } from '../../model/history.ts';
+import { isoTime } from '../../model/time.ts';
+import { openLedger } from '../../record/ledger/open.ts';
+import { ledgerFile, systemClock } from '../compose.ts';
+import { printable } from '../../model/text.ts';
+import { colours, renderTable } from '../render/text.ts';
+import type { Command } from '../run.ts';
+
+/** `gpuctl allocations`: the ledger's open allocations; with `--all` the released ones that it still knows as well. */
+export function allocationsCommand({ all = false }: { readonly all?: boolean }): Command {
+  return async ({ config }, globals) => {
+    const file = ledgerFile(config);
+    const ledger = openLedger({ file, now: systemClock.now, mode: 'read' });
+    try {
+      if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
+      const shown = ledger.history().allocations.filter((each) => all || each.releasedAt === null);
+      process.stdout.write(globals.json === true ? `${JSON.stringify(shown.map(toJson), null, 2)}\n` : renderAllocations(shown, globals));
+      return ExitCode.ok;
+    } finally {
+      ledger.close();
+    }
+  };
+}
+
+function toJson({ containerId, containerName, owner, gpuUuid, migUuid, observedAt, releasedAt, releaseReason }: Allocation): object {
+  return {
+    container: { id: containerId, name: containerName }, owner, gpu: gpuUuid, mig: migUuid,
+    observed_at: isoTime(observedAt), released_at: releasedAt === null ? null : isoTime(releasedAt), release_reason: releaseReason,
+  };
+}
+
+function renderAllocations(allocations: readonly Allocation[], globals: Parameters<typeof colours>[0]): string {
+  if (allocations.length === 0) return 'No allocations.\n';
+  const paint = colours(globals);
+  const rows = allocations.map((each) => [
+    each.migUuid ?? each.gpuUuid, printable(each.containerName, 40), each.containerId.slice(0, 12), each.owner ?? '-', isoTime(each.observedAt),
+    each.releasedAt === null ? '' : `${isoTime(each.releasedAt)} (${each.releaseReason ?? '?'})`,
+  ]);
+  return `${renderTable([['DEVICE', 'CONTAINER', 'ID', 'OWNER', 'SINCE', 'RELEASED'], ...rows], (cell, row) => (row === 0 ? paint.dim(cell) : cell))}\n`;
+}

@@ -1,0 +1,99 @@
+import { ulid } from 'ulid';
+import type { LoadedConfig } from '../config/types.ts';
+import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { Job, Pass, PassOptions } from '../passes/pass.ts';
+import type { PassReport } from '../passes/report.ts';
+import { runPass } from '../passes/run-pass.ts';
+import { createLock } from '../record/lock.ts';
+import { ask } from './ask.ts';
+import { compose } from './compose.ts';
+import type { Globals } from './globals.ts';
+import { renderPass } from './render/pass.ts';
+import { colours } from './render/text.ts';
+import { watchForStop } from './stop-request.ts';
+
+/** One pass as a command runs it. */
+export interface PassCommand {
+  readonly job: Job;
+  readonly story: (pass: Pass) => Promise<void>;
+  /** False: a report, which changes nothing and needs no lock. */
+  readonly acts: boolean;
+  readonly records: boolean;
+  /** References as typed; empty: every device. */
+  readonly devices: readonly string[];
+  /** False: nobody is asked, whatever the terminal (`sample`). */
+  readonly asks: boolean;
+}
+
+/** Runs the command and gives its exit code; the report goes to stdout. */
+export async function runPassCommand(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
+  refuseBlindBudget(globals);
+  if (globals.dryRun === true || !command.records) return present(await runOnce(command, loaded, globals), globals);
+  if (needsYes(command, globals)) {
+    const plan = await runOnce(command, loaded, { ...globals, dryRun: true });
+    await present(plan, { ...globals, json: false });
+    const planned = plan.decisions.filter((decision) => decision.verdict === 'act' || decision.reason === 'over-budget' || decision.reason === 'conditional').length;
+    if (planned > 0 && !(await ask(`Carry this out? Everything is observed and decided anew first.`))) {
+      process.stderr.write('gpuctl: nothing was done\n');
+      return ExitCode.ok;
+    }
+  }
+  return runLocked(command, loaded, globals);
+}
+
+/** Lifting the budget is for an admin who has just seen the plan; a cron line must not do it. */
+function refuseBlindBudget({ overBudget, dryRun }: Globals): void {
+  if (overBudget !== true || dryRun === true || process.stdin.isTTY) return;
+  throw new GpuctlError('--over-budget needs a terminal: the plan is shown and confirmed first', { code: 'usage', exitCode: ExitCode.usage, hint: 'run it by hand; --dry-run --over-budget shows the plan anywhere' });
+}
+
+function needsYes({ asks, acts }: PassCommand, { yes, overBudget }: Globals): boolean {
+  return asks && acts && process.stdin.isTTY === true && (yes !== true || overBudget === true);
+}
+
+async function runLocked(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
+  const held = await createLock().acquire();
+  if (held === null) return refuseLocked(command, loaded, globals);
+  const stop = watchForStop();
+  try {
+    return await present(await runOnce(command, loaded, globals, stop.why), globals);
+  } finally {
+    held.release();
+    stop.settle();
+  }
+}
+
+/** Another pass holds the lock: said on stderr and as an event, exit 75. Sampling simply skips. */
+function refuseLocked(command: PassCommand, loaded: LoadedConfig, globals: Globals): ExitCode {
+  const composed = compose({ loaded, globals, options: { ...optionsFor(command, globals), records: false }, stopping: () => null });
+  composed.sink.emit({ action: 'pass.refused', message: `${command.job} did not run: another pass holds the lock`, reason: 'locked' });
+  composed.close();
+  if (globals.quiet !== true) process.stderr.write('gpuctl: another pass holds the lock /run/gpuctl/lock; nothing was done\n');
+  return ExitCode.locked;
+}
+
+function optionsFor(command: PassCommand, globals: Globals): PassOptions {
+  const dryRun = globals.dryRun === true;
+  return { id: ulid(), job: command.job, dryRun, acts: command.acts, records: command.records && !dryRun, overBudget: globals.overBudget === true, devices: command.devices };
+}
+
+async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Globals, stopping: () => string | null = () => null): Promise<PassReport> {
+  const options = optionsFor(command, globals);
+  const composed = compose({ loaded, globals, options, stopping });
+  try {
+    return await runPass(composed.parts, options, command.story);
+  } finally {
+    composed.close();
+  }
+}
+
+/** A pass that only reports, without printing anything. */
+export function reportPass(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<PassReport> {
+  return runOnce(command, loaded, globals);
+}
+
+async function present(report: PassReport, globals: Globals): Promise<ExitCode> {
+  if (globals.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else if (globals.quiet !== true && globals.events !== true) process.stdout.write(renderPass(report, colours(globals)));
+  return report.exit;
+}

@@ -1,0 +1,30 @@
+import { type LoadedConfig } from '../config/types.ts';
+import { loadConfig } from '../config/load.ts';
+import { renderMistake } from '../config/mistake.ts';
+import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { Globals } from './globals.ts';
+import { rejectConfig } from './reject-config.ts';
+
+/** What a command does once the configuration is read. */
+export type Command = (loaded: LoadedConfig, globals: Globals) => Promise<ExitCode>;
+
+/** Reads the configuration, runs the command, sets the exit code. Mistakes that affect only themselves are told on stderr. */
+export async function run(command: Command, globals: Globals): Promise<void> {
+  await guarded(globals, async () => {
+    const loaded = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
+    if (globals.quiet !== true) for (const warning of loaded.warnings) process.stderr.write(`gpuctl: warning: ${renderMistake(warning)}\n`);
+    return command(loaded, globals);
+  });
+}
+
+/** An error that ends a run on purpose is one line and a hint; anything else is a bug. */
+export async function guarded(globals: Globals, work: () => Promise<ExitCode>): Promise<void> {
+  try {
+    process.exitCode = await work();
+  } catch (error) {
+    const known = error instanceof GpuctlError;
+    process.stderr.write(known ? `gpuctl: ${error.message}\n${error.hint === null ? '' : `  hint: ${error.hint}\n`}` : `gpuctl: this is a bug: ${String(error)}\n`);
+    if (globals.verbose === true || !known) process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`);
+    process.exitCode = known ? error.exitCode : ExitCode.bug;
+  }
+}

@@ -1,0 +1,93 @@
+import * as v from 'valibot';
+import type { ContainerState, InspectedContainer } from '../../model/container.ts';
+import { parseState } from './state.ts';
+import { parseEngineTime } from './time.ts';
+
+/** An inspect as far as gpuctl reads it: one wrong field, and nothing of it is used. Go writes null for an empty list. */
+const texts = v.nullish(v.array(v.string()), []);
+const flag = v.optional(v.boolean(), false);
+const instant = v.pipe(
+  v.nullish(v.string(), ''),
+  v.transform((text) => (text === '' ? null : parseEngineTime(text))),
+  v.custom<number | null>((at) => at !== undefined, 'not a time'),
+);
+
+/** An array passes for an object without keys, which would read as "no labels". */
+const keyed = v.custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'not an object');
+
+const BODY = v.object({
+  Id: v.string(),
+  Name: v.string(),
+  Created: instant,
+  State: v.object({ Status: v.string(), Running: flag, Paused: flag, Restarting: flag, Pid: v.pipe(v.number(), v.safeInteger()), StartedAt: instant, FinishedAt: instant }),
+  Config: v.pipe(keyed, v.object({ Image: v.optional(v.string(), ''), Env: texts, Labels: v.nullish(v.pipe(keyed, v.record(v.string(), v.string())), {}) })),
+  HostConfig: v.object({
+    Runtime: v.nullish(v.string(), ''),
+    Privileged: v.boolean(),
+    DeviceRequests: v.nullish(v.array(v.object({
+      Driver: v.nullish(v.string(), ''),
+      Count: v.nullish(v.pipe(v.number(), v.safeInteger()), 0),
+      DeviceIDs: texts,
+      Capabilities: v.nullish(v.array(v.nullish(v.array(v.string()), [])), []),
+    })), []),
+    Devices: v.nullish(v.array(v.object({ PathOnHost: v.string() })), []),
+  }),
+  Mounts: v.nullish(v.array(v.object({ Type: v.optional(v.string(), ''), Source: v.optional(v.string(), ''), Destination: v.optional(v.string(), '') })), []),
+});
+type Body = v.InferOutput<typeof BODY>;
+
+/** What stands around an inspect: which container was asked for, and the engine's default runtime. */
+export interface InspectContext {
+  readonly id: string;
+  readonly defaultRuntime: string | null;
+}
+
+/** An inspect that could not be read: of another container, or not of the shape that is expected. */
+export interface UnreadableInspect {
+  readonly inspected: false;
+  readonly why: string;
+}
+
+/**
+ * One container from the body of its inspect. An engine finds containers by name and by the beginning of an id as well,
+ * so a body about another id is unreadable. `effectiveVisibleDevices` is null here: no body says it.
+ */
+export function parseInspect(body: unknown, { id, defaultRuntime }: InspectContext): InspectedContainer | UnreadableInspect {
+  const parsed = v.safeParse(BODY, body);
+  if (!parsed.success) return { inspected: false, why: `its inspect is malformed: ${v.getDotPath(parsed.issues[0]) ?? 'body'}: ${parsed.issues[0].message.slice(0, 100)}` };
+  const { output } = parsed;
+  if (output.Id !== id) return { inspected: false, why: 'the engine answered with another container' };
+  return { inspected: true, id, ...identityOf(output), ...claimsOf(output, defaultRuntime), effectiveVisibleDevices: null };
+}
+
+function identityOf({ Name, Created, State, Config }: Body): Pick<InspectedContainer, 'name' | 'image' | 'state' | 'pid' | 'createdAt' | 'startedAt' | 'finishedAt' | 'labels' | 'env'> {
+  return {
+    name: Name.replace(/^\//, ''),
+    image: Config.Image,
+    state: stateOf(State),
+    pid: State.Pid > 0 ? State.Pid : null,
+    createdAt: Created,
+    startedAt: State.StartedAt,
+    finishedAt: State.FinishedAt,
+    labels: Config.Labels,
+    env: Config.Env,
+  };
+}
+
+function claimsOf({ HostConfig, Mounts }: Body, defaultRuntime: string | null): Pick<InspectedContainer, 'runtime' | 'privileged' | 'deviceRequests' | 'deviceNodes' | 'bindSources' | 'mountTargets'> {
+  return {
+    runtime: HostConfig.Runtime || defaultRuntime,
+    privileged: HostConfig.Privileged,
+    deviceRequests: HostConfig.DeviceRequests.map(({ Driver, Count, DeviceIDs, Capabilities }) => ({ driver: Driver, count: Count, deviceIds: DeviceIDs, capabilities: Capabilities })),
+    deviceNodes: HostConfig.Devices.map((device) => device.PathOnHost),
+    bindSources: Mounts.filter((mount) => mount.Type === 'bind').map((mount) => mount.Source),
+    mountTargets: Mounts.map((mount) => mount.Destination),
+  };
+}
+
+/** The word, unless a flag says that it lives: of two answers that disagree neither is believed. */
+function stateOf({ Status, Running, Paused, Restarting }: Body['State']): ContainerState {
+  const state = parseState(Status);
+  const over = state === 'created' || state === 'exited' || state === 'dead';
+  return over && (Running || Paused || Restarting) ? 'unknown' : state;
+}

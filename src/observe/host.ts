@@ -1,0 +1,83 @@
+import type { EngineClient } from '../callout/engine.ts';
+import type { EngineAnswer } from '../model/container.ts';
+import type { DriverView, ListedProcess } from '../model/device.ts';
+import { complete, failed, seen, type Observed } from '../model/observation.ts';
+import type { ProcessView } from '../model/process.ts';
+import type { EngineIdentity, ProcessLook, Snapshot } from '../model/snapshot.ts';
+import type { Observer } from '../passes/ports.ts';
+import { inspectContainers, listContainers, observeAnswers, observeEngine, sameEngine } from './docker/index.ts';
+import { containerIdsIn, lookAtProcesses, observeProcesses, readEnviron } from './proc/index.ts';
+
+/** What an observer is made of. */
+export interface ObserverParts {
+  readonly hostname: string;
+  /** Wall time, milliseconds since 1970 UTC. */
+  readonly now: () => number;
+  readonly observeDriver: () => Promise<Observed<DriverView>>;
+  readonly observeListed: () => Promise<Observed<readonly ListedProcess[]>>;
+  readonly engine: EngineClient;
+}
+
+/**
+ * Reads the whole host in the one order in which the parts are evidence about each other: what the driver and the
+ * container list say, then the processes, then every container by itself.
+ */
+export function createObserver(parts: ObserverParts): Observer {
+  return {
+    observe: () => observeHost(parts),
+    look: (pids, containerIds) => lookAtHost(parts, { pids, containerIds, driverToo: true }),
+    glance: (pids, containerIds) => lookAtHost(parts, { pids, containerIds, driverToo: false }),
+  };
+}
+
+async function observeHost({ hostname, now, observeDriver, engine }: ObserverParts): Promise<Snapshot> {
+  const [driver, list] = await Promise.all([observeDriver(), listContainers(engine)]);
+  const processes = observeProcesses(listedPidsIn(driver));
+  const view = list.state === 'failed' ? list : await inspectContainers(engine, { list: list.value, namedIds: namedIdsIn(processes), readVisibleDevices });
+  return { host: hostname, takenAt: now(), driver, processes, engine: view };
+}
+
+interface LookRequest {
+  readonly pids: readonly number[];
+  readonly containerIds: readonly string[];
+  readonly driverToo: boolean;
+}
+
+async function lookAtHost({ now, observeListed, engine }: ObserverParts, { pids, containerIds, driverToo }: LookRequest): Promise<ProcessLook> {
+  const [listed, before] = await Promise.all([driverToo ? observeListed() : failed('error', 'the driver was not asked'), identify(engine)]);
+  const proc = lookAtProcesses(pids);
+  const answers = before.state === 'failed' ? null : await observeAnswers(engine, containerIds);
+  const after = answers === null ? before : await identify(engine);
+  const identity = confirm(before, after);
+  return { takenAt: now(), ...proc, listed, engine: identity, answers: identity.state === 'failed' || answers === null ? containerIds.map(noAnswer) : answers };
+}
+
+async function identify(engine: EngineClient): Promise<Observed<EngineIdentity>> {
+  const reply = await observeEngine(engine);
+  return reply.ok ? complete({ kind: reply.value.kind, engineId: reply.value.engineId }) : failed(reply.code, reply.why);
+}
+
+/** Answers count only if one engine answered from the first question to the last. */
+function confirm(before: Observed<EngineIdentity>, after: Observed<EngineIdentity>): Observed<EngineIdentity> {
+  const [first, last] = [seen(before), seen(after)];
+  if (first === null || last === null || sameEngine(first, last)) return after;
+  return failed('untrusted', 'another engine took over the socket in the middle');
+}
+
+function noAnswer(containerId: string): EngineAnswer {
+  return { containerId, answer: 'failed', name: null };
+}
+
+function listedPidsIn(driver: Observed<DriverView>): readonly number[] {
+  const gpus = seen(driver)?.gpus ?? [];
+  return gpus.flatMap((gpu) => (gpu.processes.state === 'known' ? gpu.processes.processes.map((each) => each.pid) : []));
+}
+
+function namedIdsIn(processes: Observed<ProcessView>): readonly string[] {
+  const listed = seen(processes)?.listed ?? [];
+  return listed.flatMap((each) => (each.state === 'present' && each.cgroups !== null ? containerIdsIn(each.cgroups) : []));
+}
+
+function readVisibleDevices(pid: number): string | null {
+  return readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES');
+}

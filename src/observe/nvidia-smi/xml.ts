@@ -1,0 +1,93 @@
+import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { classifyFailure, malformed, Refusal } from './failure.ts';
+import { isHarmless } from './remarks.ts';
+import { cleanXml, quote } from './text.ts';
+
+/** An element: its text where it holds only text, else its children by name. */
+export type XmlNode = string | XmlElement;
+export interface XmlElement {
+  readonly [name: string]: XmlNode | readonly XmlNode[];
+}
+
+/** The document of `-q -x`, and the lines around it. */
+export interface SmiXml {
+  readonly root: XmlElement;
+  readonly lines: readonly string[];
+}
+
+const PROLOGUE = /<\?xml [^<>]*\?>\s*(?:<!DOCTYPE nvidia_smi_log SYSTEM "[\w.-]*">\s*)?(?=<nvidia_smi_log>)/y;
+const END = '</nvidia_smi_log>';
+const LISTS = new Set(['gpu', 'processes', 'process_info', 'mig_device']);
+
+/**
+ * Blocks of no use here that make up most of a document, up to megabytes of it where accounting is on: their name, and any
+ * tag that does not belong in them. A block is cut only if it holds its own elements and nothing else, so that no text,
+ * whoever chose it, can make anything else disappear.
+ */
+const BULK: readonly (readonly [string, RegExp])[] = [
+  ['supported_clocks', /<(?!\/?(?:supported_mem_clock|supported_graphics_clock|value)>)/],
+  ['accounted_processes', /<(?!\/?(?:accounted_process_info|gpu_instance_id|compute_instance_id|pid|gpu_util|memory_util|max_memory_usage|time|is_running)>)/],
+];
+
+/** Entities are left alone: only names need them, and those are resolved once, where they are read. */
+const parser = new XMLParser({
+  parseTagValue: false,
+  parseAttributeValue: false,
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  processEntities: false,
+  jPath: false,
+  isArray: (name) => LISTS.has(name),
+});
+
+/**
+ * The one document in what nvidia-smi printed. It is taken whole or not at all: between the declaration and the one end
+ * tag of the root, with nothing after it but remarks that are known. Comments, CDATA, processing instructions and
+ * inner DOCTYPEs, none of which nvidia-smi writes, are refused before anything is parsed.
+ * @throws {Refusal} where there is no document, or it is not complete and well-formed.
+ */
+export function readXml(stdout: string): SmiXml {
+  const start = stdout.indexOf('<?xml');
+  if (start < 0) throw new Refusal(classifyFailure(0, stdout, null));
+  const body = bodyStart(stdout, start);
+  const end = stdout.indexOf(END, body);
+  if (end < 0) malformed('the XML document is cut off: it does not end in </nvidia_smi_log>');
+  const after = stdout.slice(end + END.length).split('\n').filter((line) => line.trim() !== '');
+  const foreign = after.find((line) => !isHarmless(line));
+  if (foreign !== undefined) malformed(`there is text after the XML document: ${quote(foreign)}`);
+  return { root: parseBody(stdout.slice(body, end + END.length)), lines: [...stdout.slice(0, start).split('\n'), ...after] };
+}
+
+function bodyStart(stdout: string, start: number): number {
+  PROLOGUE.lastIndex = start;
+  if (!PROLOGUE.test(stdout)) malformed('the XML document does not begin as nvidia-smi begins it (root nvidia_smi_log)');
+  return PROLOGUE.lastIndex;
+}
+
+function parseBody(body: string): XmlElement {
+  if (/<[!?]/.test(body)) malformed('the XML document holds markup that nvidia-smi does not write');
+  const text = BULK.reduce((rest, [name, foreign]) => cutBlocks(rest, name, foreign), cleanXml(body));
+  const valid = XMLValidator.validate(text);
+  if (valid !== true) malformed(`the XML document is not well-formed: ${quote(valid.err.msg)}`);
+  const root = parseValid(text)['nvidia_smi_log'];
+  return typeof root === 'object' ? root : malformed('the XML document is empty');
+}
+
+function cutBlocks(text: string, name: string, foreign: RegExp): string {
+  const [open, close] = [`<${name}>`, `</${name}>`];
+  const [first = '', ...parts] = text.split(open);
+  return first + parts.map((part) => {
+    const end = part.indexOf(close);
+    const block = part.slice(0, Math.max(end, 0));
+    // A block without elements may hold an error text, which is of use.
+    return open + (block.includes('<') && !foreign.test(block) ? part.slice(end) : part);
+  }).join('');
+}
+
+function parseValid(text: string): Readonly<Record<string, XmlNode | undefined>> {
+  try {
+    return parser.parse(text) as Record<string, XmlNode | undefined>;
+  } catch (error) {
+    return malformed(`the XML document cannot be parsed: ${quote(String(error))}`);
+  }
+}

@@ -1,0 +1,141 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { LedgerError, damaged } from './errors.ts';
+
+/** "gpuc" in ASCII: tells gpuctl's ledger from any other SQLite file. */
+const APPLICATION_ID = 0x67707563;
+
+/**
+ * What each version of the ledger adds to the one before it; number n leads from version n − 1 to n. A released one is
+ * never edited. Instants are milliseconds since 1970 UTC. The CHECKs hold what reading relies on, so that SQLite's
+ * quick check finds damaged rows too; words that later versions may add to (verbs, results, reasons) are left open.
+ */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE host (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    first_pass_at INTEGER CHECK (abs(first_pass_at) <= 8640000000000000),
+    engine_id TEXT
+  ) STRICT;
+  INSERT INTO host (one) VALUES (1);
+
+  CREATE TABLE passes (
+    id TEXT NOT NULL PRIMARY KEY,
+    job TEXT NOT NULL,
+    started_at INTEGER NOT NULL CHECK (abs(started_at) <= 8640000000000000),
+    ended_at INTEGER CHECK (abs(ended_at) <= 8640000000000000),
+    exit INTEGER
+  ) STRICT;
+  CREATE INDEX passes_by_start ON passes (started_at);
+
+  -- An act without an end was in flight when its pass was killed; reported_by is the pass that told of it.
+  CREATE TABLE acts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    pass_id TEXT NOT NULL REFERENCES passes (id) ON DELETE CASCADE,
+    verb TEXT NOT NULL,
+    target TEXT NOT NULL CHECK (json_valid(target)),
+    begun_at INTEGER NOT NULL CHECK (abs(begun_at) <= 8640000000000000),
+    ended_at INTEGER CHECK (abs(ended_at) <= 8640000000000000),
+    result TEXT,
+    reason TEXT,
+    detail TEXT,
+    reported_by TEXT
+  ) STRICT;
+  CREATE INDEX acts_by_pass ON acts (pass_id);
+  CREATE INDEX acts_in_flight ON acts (number) WHERE ended_at IS NULL;
+
+  CREATE TABLE containers (
+    id TEXT NOT NULL PRIMARY KEY,
+    engine_id TEXT,
+    name TEXT NOT NULL,
+    started_at INTEGER CHECK (abs(started_at) <= 8640000000000000),
+    first_started_at INTEGER CHECK (abs(first_started_at) <= 8640000000000000),
+    first_seen_at INTEGER NOT NULL CHECK (abs(first_seen_at) <= 8640000000000000),
+    last_seen_at INTEGER NOT NULL CHECK (abs(last_seen_at) <= 8640000000000000),
+    present INTEGER NOT NULL CHECK (present IN (0, 1))
+  ) STRICT, WITHOUT ROWID;
+
+  -- Open: neither released nor superseded. Superseded: the container started again, and holds its devices anew.
+  CREATE TABLE allocations (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    container_id TEXT NOT NULL,
+    container_name TEXT NOT NULL,
+    started_at INTEGER CHECK (abs(started_at) <= 8640000000000000),
+    gpu_uuid TEXT NOT NULL,
+    mig_uuid TEXT,
+    owner TEXT,
+    observed_at INTEGER NOT NULL CHECK (abs(observed_at) <= 8640000000000000),
+    released_at INTEGER CHECK (abs(released_at) <= 8640000000000000),
+    release_reason TEXT,
+    superseded_at INTEGER CHECK (abs(superseded_at) <= 8640000000000000)
+  ) STRICT;
+  CREATE UNIQUE INDEX allocations_current
+    ON allocations (container_id, ifnull(started_at, 'never'), gpu_uuid, ifnull(mig_uuid, ''))
+    WHERE superseded_at IS NULL;
+
+  CREATE TABLE memory (
+    gpu_uuid TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    used_mib REAL NOT NULL,
+    unexplained_mib REAL NOT NULL,
+    PRIMARY KEY (gpu_uuid, at)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE baselines (
+    gpu_uuid TEXT NOT NULL PRIMARY KEY,
+    used_mib REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE resets (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    gpu_uuid TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    succeeded INTEGER NOT NULL CHECK (succeeded IN (0, 1))
+  ) STRICT;
+
+  CREATE TABLE reset_wants (
+    gpu_uuid TEXT NOT NULL PRIMARY KEY,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL CHECK (abs(since) <= 8640000000000000)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE quarantine (
+    gpu_uuid TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000)
+  ) STRICT, WITHOUT ROWID;
+
+  PRAGMA application_id = 0x67707563;
+  PRAGMA user_version = 1;
+  `,
+];
+
+/** The newest version of the ledger that this gpuctl knows. */
+export const LEDGER_VERSION = MIGRATIONS.length;
+
+/**
+ * The version of a ledger; 0: an empty database. Throws LedgerError where the file is of a newer gpuctl (such a file is
+ * good and must stay), or where it is not a ledger at all.
+ */
+export function checkVersion(db: DatabaseSync, file: string): number {
+  const version = pragma(db, 'PRAGMA user_version');
+  const application = pragma(db, 'PRAGMA application_id');
+  if (version === 0 && application === 0 && count(db) === 0) return 0;
+  if (application !== APPLICATION_ID || version < 1) throw damaged(file, 'it is not a ledger of gpuctl');
+  if (version <= LEDGER_VERSION) return version;
+  throw new LedgerError(`the ledger ${file} is of version ${version}; this gpuctl knows versions up to ${LEDGER_VERSION}`, {
+    code: 'ledger-too-new',
+    hint: 'it was written by a newer gpuctl: install that one again',
+  });
+}
+
+/** Brings a ledger to LEDGER_VERSION. To be called inside a transaction: all of it happens or none. */
+export function migrate(db: DatabaseSync, file: string): void {
+  for (const step of MIGRATIONS.slice(checkVersion(db, file))) db.exec(step);
+}
+
+function pragma(db: DatabaseSync, sql: 'PRAGMA user_version' | 'PRAGMA application_id'): number {
+  return Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+}
+
+function count(db: DatabaseSync): number {
+  return Number(db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n']);
+}
