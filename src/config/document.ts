@@ -101,7 +101,7 @@ function mapOf(reader: Reader, map: YAMLMap, path: Path): Tree {
 function keyProblem(reader: Reader, { pair, key, seen }: { readonly pair: Pair; readonly key: string; readonly seen: boolean }): string | null {
   if (!reader.yaml.isScalar(pair.key)) return 'a key must be a plain word; aliases are not supported';
   if (FORBIDDEN_KEYS.includes(key)) return `${quote(key)} cannot be a key`;
-  return null;
+  return seen ? 'this key is set twice' : null;
 }
 
 function valueOf(reader: Reader, node: Node | null, path: Path): Value {
