@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 
-/** Parts of docker-modem and dockerode for ssh hosts and build sessions, which gpuctl never has. Left out, they cost nothing at start-up. */
-const UNUSED = /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|cpu-features)$/;
+/** Parts of docker-modem and dockerode for ssh hosts and image builds, which gpuctl never has. Left out, they cost nothing at start-up. */
+const UNUSED = /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|cpu-features|tar-fs)$/;
 
 const leaveOut: Plugin = {
   name: 'leave-out',
@@ -23,9 +23,7 @@ await build({
   platform: 'node',
   target: 'node24',
   format: 'cjs',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  keepNames: true,
+  minify: true,
   legalComments: 'eof',
   define: { GPUCTL_VERSION: JSON.stringify(version) },
   plugins: [leaveOut],

@@ -69,7 +69,7 @@ async function lookAgain({ observeDriver }: ResetParts, before: Gpu): Promise<Gp
 
 /** What makes the device unfit, or still asking for a reset. */
 function brokenIn(before: Gpu, back: Gpu): readonly string[] {
-  const broken = [...back.faults.map((fault) => `the driver reports ${fault}`)];
+  const broken = back.faults.map((fault) => `the driver reports ${fault}`);
   const action = known(back.recovery);
   if (action !== null && action !== 'none') broken.push(`it still asks for ${action}`);
   if (known(back.repairPending) === true) broken.push('a memory repair is still pending');

@@ -1,7 +1,18 @@
-import { Command, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { Globals } from './globals.ts';
 import type { Command as Runnable } from './run.ts';
 import { version } from './version.ts';
+
+/** Runs what the arguments ask for. False: they are not a command line of gpuctl, and that has been said. */
+export async function parseCommandLine(argv: readonly string[]): Promise<boolean> {
+  try {
+    await createProgram().parseAsync(argv, { from: 'user' });
+    return true;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0;
+    throw error;
+  }
+}
 
 /** The whole command line. What a command needs is loaded when it runs. */
 export function createProgram(): Command {

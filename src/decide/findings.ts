@@ -13,8 +13,8 @@ import { blockersIn } from './reset.ts';
 export function observationFindings({ snapshot, gpus, claims }: Assessment, policy: Policy): readonly Finding[] {
   const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && policy.rulesOf(each).infrastructure).map((each) => each.id));
   return [
-    ...sourceFindings('nvidia-smi', snapshot.driver, 'see gpuctl doctor; nothing is done to what was not seen'),
-    ...sourceFindings('engine', snapshot.engine, 'see gpuctl doctor; nothing is released, ended or reset without the engine'),
+    ...sourceFindings('nvidia-smi', snapshot.driver, 'try nvidia-smi -q -x by hand; nothing is done to what was not seen'),
+    ...sourceFindings('engine', snapshot.engine, 'try docker ps by hand; nothing is released, ended or reset without the engine'),
     ...sourceFindings('processes', snapshot.processes, 'run as root'),
     ...gpus.flatMap(decideHealth),
     ...decideConflicts(gpus, claims.claims.filter((claim) => !infrastructure.has(claim.containerId))).map((conflict): Finding => ({
@@ -51,7 +51,7 @@ const PROCESS_FINDINGS: Readonly<Partial<Record<ReasonCode, readonly [id: string
   'looks-differ': ['gpu.orphan.unconfirmed', 'info', 'the next pass looks again'],
   'mps-client': ['gpu.mps_client', 'warning', 'restart the MPS server when its other clients are done'],
   'foreign-shim-alive': ['process.foreign', 'warning', 'it belongs to another engine: look there'],
-  'foreign-engine-changed': ['process.foreign', 'warning', 'gpuctl doctor --accept-engine, if this engine is meant'],
+  'foreign-engine-changed': ['process.foreign', 'warning', 'point engine.host at the engine that the ledger knows'],
   'foreign-pid-namespace': ['process.foreign', 'warning', 'it belongs to another engine: look there'],
   'foreign-podman': ['process.foreign', 'warning', 'look at it with podman'],
   'host-stray': ['process.stray', 'warning', 'permit its user or unit under orphans.permit, or ask its owner'],

@@ -35,7 +35,10 @@ export async function resetRound(pass: Pass, ended: Ended): Promise<void> {
   const context: Context = { ended, readings: looks.map(readingsOf), round: nextRound(pass) };
   const decisions = latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => conditional(pass, decide(pass, gpu, latest, context)));
   if (willAct(pass)) for (const decision of decisions) keepWant(pass, decision, latest);
-  for (const entry of settle(pass, decisions, 0)) await resetOne(pass, entry, context);
+  const resets = settle(pass, decisions, 0);
+  for (const entry of resets) await resetOne(pass, entry, context);
+  // What is reported is how the host is now.
+  if (resets.length > 0) await observe(pass);
 }
 
 function needsSecondReading({ parts }: Pass, { gpus, history }: Assessment, { gpuUuids }: Ended): boolean {
