@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { cgroupRoots } from '../hostsim/cgroups.ts';
 import { buildDemoHost } from '../hostsim/demo-world.ts';
 import { startEngine, type Engine } from '../hostsim/dockerd.ts';
@@ -9,6 +9,9 @@ import { callEngine } from '../hostsim/engine-api.ts';
 import { engineProxy, type ProxyRule } from '../hostsim/engine-proxy.ts';
 import { makeOrphan } from '../hostsim/orphans.ts';
 import { commandLine, pidsNaming, shimsOf } from '../hostsim/process-table.ts';
+
+// Real daemons start here, on machines that do other things besides.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const UUID = 'GPU-00000000-aaaa-4bbb-8ccc-0123456789ab';
 const cgroupOf = (pid: number): string => readFileSync(`/proc/${pid}/cgroup`, 'utf8');

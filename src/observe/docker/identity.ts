@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { EngineClient, EngineProblem, EngineReply } from '../../callout/engine.ts';
 import type { EngineIdentity } from '../../model/snapshot.ts';
+import { describeIssue } from './issue.ts';
 
 /** Who answers on the socket, as `/info` says. */
 export interface EngineFacts extends EngineIdentity {
@@ -27,7 +28,7 @@ export async function observeEngine(engine: EngineClient): Promise<EngineReply<E
   const info = await engine.info();
   if (!info.ok) return { ...info, why: `info: ${info.why}` };
   const parsed = v.safeParse(INFO, info.value);
-  if (!parsed.success) return malformed(parsed.issues[0].message);
+  if (!parsed.success) return malformed(describeIssue(parsed.issues[0]));
   const { ID, ServerVersion, DefaultRuntime, BuildahVersion } = parsed.output;
   const kind = version.value.kind === 'podman' || BuildahVersion !== undefined ? 'podman' : 'docker';
   if (kind === 'docker' && ID === '') return malformed('the engine does not say its id');

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { ContainerState, InspectedContainer } from '../../model/container.ts';
+import { describeIssue } from './issue.ts';
 import { parseState } from './state.ts';
 import { parseEngineTime } from './time.ts';
 
@@ -54,7 +55,7 @@ export interface UnreadableInspect {
  */
 export function parseInspect(body: unknown, { id, defaultRuntime }: InspectContext): InspectedContainer | UnreadableInspect {
   const parsed = v.safeParse(BODY, body);
-  if (!parsed.success) return { inspected: false, why: `its inspect is malformed: ${v.getDotPath(parsed.issues[0]) ?? 'body'}: ${parsed.issues[0].message.slice(0, 100)}` };
+  if (!parsed.success) return { inspected: false, why: `its inspect is malformed: ${describeIssue(parsed.issues[0])}` };
   const { output } = parsed;
   if (output.Id !== id) return { inspected: false, why: 'the engine answered with another container' };
   return { inspected: true, id, ...identityOf(output), ...claimsOf(output, defaultRuntime), effectiveVisibleDevices: null };

@@ -3,6 +3,7 @@ import type { EngineClient } from '../../callout/engine.ts';
 import type { ContainerState } from '../../model/container.ts';
 import { complete, failed, type Observed } from '../../model/observation.ts';
 import { observeEngine, type EngineFacts } from './identity.ts';
+import { describeIssue } from './issue.ts';
 import { parseState } from './state.ts';
 
 /** One row of the container list. */
@@ -34,7 +35,7 @@ export async function listContainers(engine: EngineClient): Promise<Observed<Con
   if (!facts.ok) return failed(facts.code, facts.why);
   if (!list.ok) return failed(list.code, `container list: ${list.why}`);
   const parsed = v.safeParse(LIST, list.value);
-  if (!parsed.success) return failed('malformed', `container list: ${v.getDotPath(parsed.issues[0]) ?? ''} ${parsed.issues[0].message}`);
+  if (!parsed.success) return failed('malformed', `container list: ${describeIssue(parsed.issues[0])}`);
   const containers = parsed.output.map(({ Id, Names, State }) => ({ id: Id, name: ownName(Names), state: parseState(State) }));
   return complete({ engine: facts.value, containers });
 }

@@ -20,15 +20,22 @@ export function readText(path: string): Attempt<string> {
   return attempt(() => readFileSync(path, 'utf8'));
 }
 
-/** At most the first `maxBytes`. */
+const CHUNK_BYTES = 64 * 1024;
+
+/** The beginning of a file: all of it where it is no longer than `maxBytes`, else at least that much of it. */
 export function readHead(path: string, maxBytes: number): Attempt<Buffer> {
   return attempt(() => {
     const file = openSync(path, 'r');
     try {
-      const buffer = Buffer.alloc(maxBytes);
-      let length = 0;
-      for (let got = -1; got !== 0 && length < maxBytes; length += got) got = readSync(file, buffer, length, maxBytes - length, null);
-      return buffer.subarray(0, length);
+      const chunks: Buffer[] = [];
+      for (let size = 0; size < maxBytes;) {
+        const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+        const length = readSync(file, chunk, 0, CHUNK_BYTES, null);
+        if (length === 0) break;
+        chunks.push(chunk.subarray(0, length));
+        size += length;
+      }
+      return Buffer.concat(chunks);
     } finally {
       closeSync(file);
     }

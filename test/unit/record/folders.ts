@@ -19,7 +19,7 @@ export function tinyFileSystem(kibibytes: number): string {
   const folder = join(testFolder(), 'tiny');
   mkdirSync(folder);
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kibibytes}k`, 'none', folder]);
-  onTestFinished(() => { execFileSync('umount', [folder]); });
+  onTestFinished(() => { execFileSync('umount', ['-l', folder]); });
   return folder;
 }
 
@@ -28,7 +28,7 @@ export function readOnlyViewOf(folder: string): string {
   const view = join(testFolder(), 'view');
   mkdirSync(view);
   execFileSync('mount', ['--bind', folder, view]);
-  onTestFinished(() => { execFileSync('umount', [view]); });
+  onTestFinished(() => { execFileSync('umount', ['-l', view]); });
   execFileSync('mount', ['-o', 'remount,bind,ro', view]);
   return view;
 }

@@ -53,7 +53,7 @@ beforeEach(async () => {
   bent = new Map();
   [inFlight, mostInFlight] = [0, 0];
   server = await startFakeEngine(answer);
-  client = openEngine({ host: server.host, timeoutMs: 300 });
+  client = openEngine({ host: server.host, timeoutMs: 1000 });
 });
 
 afterEach(() => server.close());

@@ -101,6 +101,11 @@ describe('an inspect', () => {
     expect(({} as { x?: unknown }).x).toBeUndefined();
   });
 
+  test('is refused in few words, however long the text that is wrong', () => {
+    const parsed = parseInspect(at('Config.Labels', { ['k'.repeat(1024 * 1024)]: 7 }), context);
+    expect(parsed.inspected ? Infinity : parsed.why.length).toBeLessThan(300);
+  });
+
   test('with anything at all in any place never throws, and is a container of that id or nothing', () => {
     const places = ['Id', 'Name', 'Created', 'State', 'State.Status', 'State.Pid', 'State.StartedAt', 'Config', 'Config.Env', 'Config.Labels', 'HostConfig', 'HostConfig.Runtime', 'HostConfig.DeviceRequests', 'HostConfig.DeviceRequests.0', 'HostConfig.Devices', 'Mounts', 'Mounts.0'];
     fc.assert(fc.property(fc.constantFrom(...places), fc.jsonValue(), (place, value) => {

@@ -53,7 +53,7 @@ describe('a real Docker engine', () => {
       const seen = await container('restarting');
       return seen?.inspected === true && seen.state === 'restarting' && seen.pid === null;
     }, { timeout: 30_000 });
-  });
+  }, 40_000);
 
   test('tells what a running container was given, and what its init really sees', async () => {
     expect(await container('running')).toMatchObject({
@@ -68,9 +68,11 @@ describe('a real Docker engine', () => {
 
   test('gives times of this moment', async () => {
     const seen = await container('exited');
-    const times = seen?.inspected === true ? [seen.createdAt, seen.startedAt, seen.finishedAt] : [];
-    for (const at of times) expect(Math.abs(Date.now() - (at ?? 0))).toBeLessThan(120_000);
-    expect(times).toEqual(times.toSorted());
+    const [createdAt = null, ...later] = seen?.inspected === true ? [seen.createdAt, seen.startedAt, seen.finishedAt] : [];
+    expect(Math.abs(Date.now() - (createdAt ?? 0))).toBeLessThan(120_000);
+    // Of a run this short the engine may write an end that is some milliseconds before the start.
+    expect(later).toHaveLength(2);
+    for (const at of later) expect((at ?? 0) - (createdAt ?? 0)).toSatisfy((age: number) => age >= 0 && age < 60_000);
   });
 
   test('may carry any label', async () => {
