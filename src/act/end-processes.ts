@@ -6,8 +6,8 @@ import type { ActResult, Clock, EndingChecks } from '../passes/ports.ts';
 const KILL_WAIT_MS = 5000;
 const POLL_MS = 100;
 
-/** What /proc says of a pid this instant; null: there is no such process. Start time in ticks, state as one letter. */
-export type ProcessState = { readonly startTicks: number; readonly runState: string } | null;
+/** What /proc says of a pid this instant: start time in ticks, state as one letter. Null: there is no such process. */
+export type ProcessState = { readonly startTicks: number; readonly runState: string } | 'unreadable' | null;
 
 export interface EndingParts {
   readonly clock: Clock;
@@ -59,7 +59,7 @@ async function signalAll({ parts, endings, checks, signal }: Volley): Promise<vo
 function send(parts: EndingParts, ending: Ending, signal: 'SIGTERM' | 'SIGKILL'): ActResult | null {
   const { identity, pid } = ending.target;
   const state = parts.stateOf(pid);
-  if (identity === null) return refused('process-unreadable', 'it has no identity to compare');
+  if (identity === null || state === 'unreadable') return refused('process-unreadable', 'its start time cannot be compared');
   if (state === null || state.startTicks !== identity.startTicks) return gone(ending);
   try {
     parts.signal(pid, signal);
@@ -79,6 +79,7 @@ async function waitUntilGone(parts: EndingParts, endings: readonly Ending[], lim
 /** Gone, re-used, or dead and only waiting for its parent. */
 function isGone({ stateOf }: EndingParts, { target }: Ending): boolean {
   const state = stateOf(target.pid);
+  if (state === 'unreadable') return false;
   return state === null || !isSame(state, target.identity) || state.runState === 'Z' || state.runState === 'X';
 }
 
@@ -97,10 +98,10 @@ function finalResult(parts: EndingParts, ending: Ending, listed: ReadonlySet<num
 
 function isZombie({ stateOf }: EndingParts, { target }: Ending): boolean {
   const state = stateOf(target.pid);
-  return state !== null && isSame(state, target.identity) && (state.runState === 'Z' || state.runState === 'X');
+  return state !== null && state !== 'unreadable' && isSame(state, target.identity) && (state.runState === 'Z' || state.runState === 'X');
 }
 
-function isSame(state: NonNullable<ProcessState>, identity: ProcessIdentity | null): boolean {
+function isSame(state: { readonly startTicks: number }, identity: ProcessIdentity | null): boolean {
   return identity !== null && state.startTicks === identity.startTicks;
 }
 

@@ -1,6 +1,6 @@
 import type { EngineAnswer, EngineView } from '../model/container.ts';
 import type { GpuProcess } from '../model/device.ts';
-import { failed, type Observed } from '../model/observation.ts';
+import { failed, observed, type Observed } from '../model/observation.ts';
 import type { HostProcess } from '../model/process.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 import { decideOwnership, type Ownership, type OwnershipRules } from './ownership.ts';
@@ -36,10 +36,18 @@ export function lookOf(snapshot: Snapshot): ProcessLook {
     ownPids: processes.state === 'failed' ? [] : processes.value.ownPids,
     listed: { state: 'complete', value: candidatesIn(snapshot).flatMap(({ pid, gpuUuids }) => gpuUuids.map((gpuUuid) => ({ gpuUuid, pid }))) },
     processes: processes.state === 'failed' ? [] : processes.value.listed,
-    shims: processes.state === 'failed' ? failed(processes.code, processes.why) : { state: 'complete', value: processes.value.shims },
+    shims: shimsOf(processes),
     engine: engine.state === 'failed' ? engine : { state: 'complete', value: { kind: engine.value.kind, engineId: engine.value.engineId } },
     answers: engine.state === 'failed' ? [] : answersOf(engine),
   };
+}
+
+/** A shim that could not be read leaves a gap of its own; what is missing of a listed process alone says nothing of shims. */
+function shimsOf(processes: Snapshot['processes']): ProcessLook['shims'] {
+  if (processes.state === 'failed') return failed(processes.code, processes.why);
+  const unread = processes.value.listed.flatMap((process) => (process.state === 'unreadable' ? `pid ${process.pid}` : []));
+  const missing = processes.state === 'partial' ? processes.missing.filter((gap) => !unread.includes(gap.subject) || gap.why.includes('shim')) : [];
+  return observed(processes.value.shims, missing);
 }
 
 /** An inspect made after the process list was read is the engine's answer for that container. */

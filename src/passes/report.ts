@@ -1,8 +1,9 @@
+import { exitCodeOf } from '../decide/exit-code.ts';
 import { decideVerdict } from '../decide/findings.ts';
 import type { Claim } from '../model/claim.ts';
 import type { Decision, Outcome } from '../model/decision.ts';
 import type { Gpu } from '../model/device.ts';
-import { ExitCode } from '../model/errors.ts';
+import type { ExitCode } from '../model/errors.ts';
 import type { DeviceVerdict } from '../model/event.ts';
 import type { Finding } from '../model/finding.ts';
 import { seen } from '../model/observation.ts';
@@ -100,11 +101,13 @@ function deviceReport(gpu: Gpu, { claims, ownership, snapshot }: Assessment, fin
   };
 }
 
-/** 3 before 4 before 1 before 0: not knowing is worse than a failed act, a failed act worse than a finding. */
+/** The exit code of a pass with these findings. Findings for information alone need nobody. */
 export function exitCodeFor({ latest, outcomes }: Pick<Pass, 'latest' | 'outcomes'>, findings: readonly Finding[]): ExitCode {
-  if (latest === null || notObserved(latest)) return ExitCode.notObserved;
-  if (outcomes.some((outcome) => outcome.result === 'failed' || outcome.result === 'refused')) return ExitCode.actFailed;
-  return findings.some((finding) => finding.severity !== 'info') ? ExitCode.findings : ExitCode.ok;
+  return exitCodeOf({
+    observationFailed: latest === null || notObserved(latest),
+    actFailed: outcomes.some((outcome) => outcome.result === 'failed' || outcome.result === 'refused'),
+    findings: findings.some((finding) => finding.severity !== 'info'),
+  });
 }
 
 /** A source that is needed failed, or of no device it is known who is on it. */

@@ -23,7 +23,7 @@ export interface HostOptions {
   /** `unix://…`; default: a socket that does not exist. */
   readonly engineHost?: string;
   readonly config?: ConfigOverrides;
-  /** Make /dev/nvidia<n> that can be opened (a null device), with minor numbers that no other host uses. */
+  /** Make /dev/nvidia<n> with the driver's device number and minor numbers that no other host uses. */
   readonly deviceNodes?: boolean;
 }
 
@@ -151,7 +151,8 @@ function makeNodes(sandbox: Sandbox, world: World): void {
 function makeNode(sandbox: Sandbox, path: string): boolean {
   if (existsSync(path)) return false;
   try {
-    execFileSync('mknod', ['-m', '666', path, 'c', '1', '3'], { stdio: 'pipe' });
+    // The driver's own device number. There is no driver behind it here, so it can only be opened with O_PATH.
+    execFileSync('mknod', ['-m', '666', path, 'c', '195', path.slice('/dev/nvidia'.length)], { stdio: 'pipe' });
   } catch (error) {
     if (existsSync(path)) return false;
     throw error;

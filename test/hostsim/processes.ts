@@ -1,11 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readlinkSync, symlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { putInCgroup } from './cgroups.ts';
 import { processStat } from './smi-device.ts';
 import type { Sandbox } from './sandbox.ts';
+
+/** open(2): a descriptor of the file's place, which asks no driver for anything. */
+const O_PATH = 0o10000000;
 
 /** A real process that does nothing, in a session of its own. */
 export interface SimProcess {
@@ -34,14 +37,15 @@ export interface ProcessOptions {
 /** Starts a process of the sandbox. When this resolves it runs under its name, in its cgroup, with its files open. */
 export async function startProcess(sandbox: Sandbox, options: ProcessOptions = {}): Promise<SimProcess> {
   const { name = 'trainer', uid, ignoreTerm = false, holdsOpen = [] } = options;
-  const open = holdsOpen.map((file, n) => `exec ${n + 3}<'${file}'; `).join('');
-  const script = `${open}${ignoreTerm ? 'trap "" TERM; ' : ''}read -r go; exec "$0" 1000000 </dev/null`;
+  const held = holdsOpen.map((file) => openSync(file, O_PATH));
+  const script = `${ignoreTerm ? 'trap "" TERM; ' : ''}read -r go; exec "$0" 1000000 </dev/null`;
   const child = spawn('/bin/sh', ['-c', script, sleeperCalled(sandbox, name)], {
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio: ['pipe', 'ignore', 'ignore', ...held],
     ...(uid !== undefined && { uid, gid: uid }),
   });
   await once(child, 'spawn');
+  for (const fd of held) closeSync(fd);
   const pid = child.pid ?? -1;
   const startTicks = processStat(pid)?.startTicks ?? -1;
   sandbox.trackProcess(pid, startTicks);

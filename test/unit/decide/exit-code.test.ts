@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { exitCodeOf } from '../../../src/record/exit-code.ts';
+import { exitCodeOf } from '../../../src/decide/exit-code.ts';
 
 const nothing = { observationFailed: false, actFailed: false, findings: false };
 
