@@ -6,12 +6,13 @@ import { limitValuesOf } from '../config/limits.ts';
 import { isInfrastructure, isProtected, ownerOf, typeOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { Policy } from '../decide/assess.ts';
-import { createObserver } from '../observe/host.ts';
+import { createObserver, type ObserverParts } from '../observe/host.ts';
 import { observeDriver, observeListed } from '../observe/nvidia-smi/index.ts';
 import { readState } from '../observe/proc/state.ts';
 import { readUsers, type Users } from '../observe/users.ts';
 import { GpuctlError, ExitCode } from '../model/errors.ts';
 import type { Container, InspectedContainer } from '../model/container.ts';
+import type { Observed } from '../model/observation.ts';
 import type { Verb } from '../model/decision.ts';
 import type { Budget } from '../decide/breaker.ts';
 import type { PassOptions, PassParts } from '../passes/pass.ts';
@@ -50,18 +51,38 @@ export function compose({ loaded: { config }, globals, options, stopping }: Comp
   const nvidiaSmi = config.nvidiaSmi;
   const ledger = openLedger({ file: ledgerFile(config), now, mode: options.records ? 'write' : 'read', keepSamplesMs: config.state.keepSamplesMs });
   const sink = createEventSink({
-    file: config.events.file, stderr: process.stderr,
+    file: isTold(options) ? config.events.file : null, stderr: process.stderr,
     context: { host: hostname(), version, now, pass: options.id, job: options.job, dryRun: options.dryRun },
     ...(globals.events === true ? { stdout: process.stdout } : {}),
   });
-  const observer = createObserver({ hostname: hostname(), now, observeDriver: () => observeDriver(nvidiaSmi), observeListed: () => observeListed(nvidiaSmi), engine: openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }) });
+  const driver = driverOf(nvidiaSmi);
+  const observer = createObserver({ hostname: hostname(), now, ...driver, engine: openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }) });
   const acts = options.acts && !options.dryRun;
-  const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, observeDriver: () => observeDriver(nvidiaSmi) }) : null;
+  const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, observeDriver: driver.observeDriver }) : null;
   return {
     parts: { host: hostname(), clock: systemClock, observer, ledger, sink, actor, stopping, policy: policyOf(config, users), budgets: budgetsOf(config), ownerOf: ownerFor(config, users) },
     sink,
     close: () => { ledger.close(); sink.close(); },
   };
+}
+
+/** A view is no pass: it tells the collector nothing. Neither does a report to somebody who may not write its events anyway. */
+function isTold({ job, records }: PassOptions): boolean {
+  return job !== 'status' && (records || process.geteuid?.() === 0);
+}
+
+/**
+ * Once nvidia-smi did not answer in time, this run starts no other: it would wait as long, and one that cannot be ended
+ * stays for good.
+ */
+function driverOf(smi: Config['nvidiaSmi']): Pick<ObserverParts, 'observeDriver' | 'observeListed'> {
+  let late: Observed<never> | null = null;
+  const unlessLate = async <T>(read: () => Promise<Observed<T>>): Promise<Observed<T>> => {
+    const seen = late ?? (await read());
+    if (seen.state === 'failed' && (seen.code === 'timeout' || seen.code === 'hung')) late = seen;
+    return seen;
+  };
+  return { observeDriver: () => unlessLate(() => observeDriver(smi)), observeListed: () => unlessLate(() => observeListed(smi)) };
 }
 
 export function ledgerFile(config: Config): string {

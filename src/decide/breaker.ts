@@ -45,6 +45,7 @@ function unitOf({ target }: Decision): string {
   switch (target.kind) {
     case 'process': return target.containerId ?? `pid ${target.pid}`;
     case 'gpu': return target.uuid;
-    case 'allocation': return target.containerId;
+    case 'allocation':
+    case 'container': return target.containerId;
   }
 }

@@ -32,7 +32,16 @@ export interface AllocationTarget {
   readonly migUuid: string | null;
 }
 
-export type Target = ProcessTarget | GpuTarget | AllocationTarget;
+export interface ContainerTarget {
+  readonly kind: 'container';
+  readonly containerId: string;
+  readonly containerName: string;
+  /** The run that was decided on; null: created, never started. */
+  readonly startedAt: number | null;
+  readonly owner: string | null;
+}
+
+export type Target = ProcessTarget | GpuTarget | AllocationTarget | ContainerTarget;
 
 /** JSON that a person or a script may read; never consulted by code. */
 export type Evidence = Readonly<Record<string, unknown>>;

@@ -23,6 +23,7 @@ export function decisionEvents(decision: Decision, outcome: Outcome | null): rea
     case 'process': return processEvents(decision, outcome);
     case 'gpu': return resetEvents(decision, outcome);
     case 'allocation': return releaseEvents(decision, outcome);
+    case 'container': return [];
   }
 }
 

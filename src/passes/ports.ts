@@ -1,8 +1,9 @@
 import type { Allocation, History, MemorySample, ReleaseReason, ResetWant } from '../model/history.ts';
 import type { Claim } from '../model/claim.ts';
-import type { GpuTarget, Outcome, ProcessTarget, Result, Target, Verb } from '../model/decision.ts';
+import type { ActivitySample, ContainerCounters, DeviceUse, IdleClock, KeepAlive, LimitKind, Warning, WarningStage } from '../model/activity.ts';
+import type { ContainerTarget, GpuTarget, Outcome, ProcessTarget, Result, Target, Verb } from '../model/decision.ts';
 import type { GpuctlEvent } from '../model/event.ts';
-import type { EngineView } from '../model/container.ts';
+import type { Container, EngineView } from '../model/container.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 
@@ -95,4 +96,62 @@ export interface EventSink {
 /** The host's lock. Null: somebody else holds it. Frees itself when the process dies. */
 export interface Lock {
   acquire(): Promise<{ release(): void } | null>;
+}
+
+/** Reads the counters of running containers; one that cannot be read says so in its readings. */
+export interface ActivityObserver {
+  counters(containers: readonly Container[]): Promise<readonly ContainerCounters[]>;
+}
+
+/** What limits need to be remembered. Durable when a method returns; every method may throw LedgerError. */
+export interface LimitsLedger {
+  idleClocks(): readonly IdleClock[];
+  /** Keeps the samples and replaces the clocks of the containers that they are of; clocks of runs that are over go. */
+  recordActivity(samples: readonly ActivitySample[], clocks: readonly IdleClock[]): void;
+  recordDeviceUse(uses: readonly DeviceUse[]): void;
+  /** Oldest first, since that instant. */
+  deviceUse(since: number): readonly DeviceUse[];
+  /** First start that was ever seen of each container, by id. */
+  firstStarts(): ReadonlyMap<string, number>;
+  warnings(): readonly Warning[];
+  recordWarning(warning: Warning): void;
+  /** Re-arms: the container was active again. */
+  clearWarnings(containerId: string, kind: LimitKind): void;
+  keepAlives(): readonly KeepAlive[];
+  recordKeepAlive(keep: KeepAlive): void;
+  /** Containers that were once seen to be managed, by id. */
+  onceManaged(): ReadonlySet<string>;
+  recordManaged(containerIds: readonly string[]): void;
+}
+
+/** Stops and removes containers. Both look at the container again right before, and act only on the run decided on. */
+export interface ContainerActor {
+  /** `docker stop` with this grace before SIGKILL, seconds. Never removes. */
+  stopContainer(target: ContainerTarget, graceS: number): Promise<ActResult>;
+  /** Without force, without its volumes. A container that runs is refused. */
+  removeContainer(target: ContainerTarget): Promise<ActResult>;
+}
+
+/** One notice to an owner. */
+export interface OwnerNotice {
+  readonly target: ContainerTarget;
+  readonly kind: LimitKind;
+  readonly stage: WarningStage | 'stopped';
+  readonly message: string;
+}
+
+/** Tells owners and admins. Never delays a pass by more than its deadline and never fails it: what could not be delivered comes back as an event. */
+export interface Notifier {
+  notifyOwner(notice: OwnerNotice): Promise<readonly GpuctlEvent[]>;
+  /** For every alert of the pass, after it; the cool-down is the notifier's business. */
+  notifyAdmin(events: readonly GpuctlEvent[]): Promise<readonly GpuctlEvent[]>;
+}
+
+/** What a pass about limits has besides. */
+export interface LimitsParts {
+  readonly ledger: LimitsLedger;
+  readonly activity: ActivityObserver;
+  /** Null: nothing may be acted on. */
+  readonly actor: ContainerActor | null;
+  readonly notifier: Notifier | null;
 }

@@ -8,7 +8,8 @@ export interface TextOut {
 }
 
 export interface EventSinkOptions {
-  readonly file: string;
+  /** Null: to no file. */
+  readonly file: string | null;
   readonly context: EventContext;
   readonly stderr: TextOut;
   /** Given: every line goes there as well (`--events`). */
@@ -27,7 +28,7 @@ export interface OpenEventSink extends EventSink {
  * and each later event tries again. A dry run's events never reach the file, only `stdout`.
  */
 export function createEventSink({ file, context, stderr, stdout }: EventSinkOptions): OpenEventSink {
-  const lines: LineFile | null = context.dryRun ? null : createLineFile(file);
+  const lines: LineFile | null = file === null || context.dryRun ? null : createLineFile(file);
   let failed = false;
   const attempt = (work: () => void): void => {
     try {

@@ -84,6 +84,7 @@ function targetText({ target }: Decision): string {
     case 'process': return `process ${target.pid} (${printable(target.name, 60)})`;
     case 'gpu': return `GPU ${target.index ?? '?'} ${target.pciBusId}`;
     case 'allocation': return `${target.migUuid ?? target.gpuUuid} from container ${printable(target.containerName, 60)}`;
+    case 'container': return `container ${printable(target.containerName, 60)}`;
   }
 }
 
