@@ -1,6 +1,7 @@
 import { ulid } from 'ulid';
 import type { LoadedConfig } from '../config/types.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { Finding } from '../model/finding.ts';
 import type { Job, Pass, PassOptions } from '../passes/pass.ts';
 import type { PassReport } from '../passes/report.ts';
 import { runPass } from '../passes/run-pass.ts';
@@ -31,7 +32,7 @@ export async function runPassCommand(command: PassCommand, loaded: LoadedConfig,
   if (globals.dryRun === true || !command.records) return present(await runOnce(command, loaded, globals), globals);
   if (needsYes(command, globals)) {
     const plan = await runOnce(command, loaded, { ...globals, dryRun: true });
-    await present(plan, { ...globals, json: false });
+    process.stderr.write(renderPass(plan, colours(globals)));
     const planned = plan.decisions.filter((decision) => decision.verdict === 'act' || decision.reason === 'over-budget' || decision.reason === 'conditional').length;
     if (planned > 0 && !(await ask(`Carry this out? Everything is observed and decided anew first.`))) {
       process.stderr.write('gpuctl: nothing was done\n');
@@ -81,10 +82,17 @@ async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Glob
   const options = optionsFor(command, globals);
   const composed = compose({ loaded, globals, options, stopping });
   try {
-    return await runPass(composed.parts, options, command.story);
+    const report = await runPass(composed.parts, options, command.story);
+    return composed.sink.failed() ? withoutEvents(report, loaded.config.events.file) : report;
   } finally {
     composed.close();
   }
+}
+
+/** The pass went on; that nobody was told is a finding. */
+function withoutEvents(report: PassReport, file: string): PassReport {
+  const finding: Finding = { id: 'events.unwritable', severity: 'warning', subject: {}, message: `events of this pass could not be written to ${file}`, remedy: 'make it a plain file that root may write, with space left' };
+  return { ...report, exit: report.exit === ExitCode.ok ? ExitCode.findings : report.exit, findings: [...report.findings, finding] };
 }
 
 /** A pass that only reports, without printing anything. */

@@ -60,7 +60,7 @@ function memoryDirt(facts: DirtFacts): Dirt {
   if (facts.afterEnding !== null && facts.afterEnding.length >= 2 && facts.afterEnding.every((reading) => reading !== null && reading > facts.toleranceMiB)) {
     return { kind: 'dirty', reason: 'dirty-memory', evidence: { ...evidence, readings: facts.afterEnding } };
   }
-  if (facts.history.resetWants.some((want) => want.gpuUuid === facts.gpu.uuid)) return { kind: 'dirty', reason: 'dirty-memory', evidence: { ...evidence, wantedBefore: true } };
+  if (facts.history.resetWants.some((want) => want.gpuUuid === facts.gpu.uuid && want.reason === 'dirty-memory')) return { kind: 'dirty', reason: 'dirty-memory', evidence: { ...evidence, wantedBefore: true } };
   const lasting = lastingSamples(facts);
   return lasting === null ? { kind: 'suspect', reason: 'not-yet-confirmed', unexplainedMiB: unexplained } : { kind: 'dirty', reason: 'dirty-memory', evidence: { ...evidence, ...lasting } };
 }

@@ -120,7 +120,7 @@ function withheldId(blockers: readonly Blocker[]): string {
 export function decideVerdict(gpuUuid: string, processesKnown: boolean, findings: readonly Finding[]): DeviceVerdict {
   const mine = findings.filter((finding) => finding.subject.gpu === gpuUuid);
   if (mine.some((finding) => finding.severity === 'critical')) return 'faulty';
-  if (!processesKnown) return 'unknown';
+  if (!processesKnown || mine.some((finding) => finding.id === 'process.unknown')) return 'unknown';
   if (mine.some((finding) => finding.id === 'gpu.orphan')) return 'orphans';
   return mine.some((finding) => finding.id.startsWith('gpu.dirty') || finding.id === 'gpu.ghost') ? 'dirty' : 'clean';
 }

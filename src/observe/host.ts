@@ -2,11 +2,10 @@ import type { EngineClient } from '../callout/engine.ts';
 import type { EngineAnswer } from '../model/container.ts';
 import type { DriverView, ListedProcess } from '../model/device.ts';
 import { complete, failed, seen, type Observed } from '../model/observation.ts';
-import type { ProcessView } from '../model/process.ts';
 import type { EngineIdentity, ProcessLook, Snapshot } from '../model/snapshot.ts';
 import type { Observer } from '../passes/ports.ts';
 import { inspectContainers, listContainers, observeAnswers, observeEngine, sameEngine } from './docker/index.ts';
-import { containerIdsIn, lookAtProcesses, observeProcesses, readEnviron } from './proc/index.ts';
+import { containerIdsIn, type ListedProcesses, lookAtProcesses, observeListedProcesses, readEnviron, withShims } from './proc/index.ts';
 
 /** What an observer is made of. */
 export interface ObserverParts {
@@ -19,8 +18,9 @@ export interface ObserverParts {
 }
 
 /**
- * Reads the whole host in the one order in which the parts are evidence about each other: what the driver and the
- * container list say, then the processes, then every container by itself.
+ * Reads the whole host in the one order in which the parts are evidence about each other: the driver, however long it
+ * takes; the processes that it lists; the containers, each of which then answers for what was seen before; and the shims
+ * last. So everything that a claim rests on is as fresh as the snapshot's own time.
  */
 export function createObserver(parts: ObserverParts): Observer {
   return {
@@ -31,9 +31,13 @@ export function createObserver(parts: ObserverParts): Observer {
 }
 
 async function observeHost({ hostname, now, observeDriver, engine }: ObserverParts): Promise<Snapshot> {
-  const [driver, list] = await Promise.all([observeDriver(), listContainers(engine)]);
-  const processes = observeProcesses(listedPidsIn(driver));
-  const view = list.state === 'failed' ? list : await inspectContainers(engine, { list: list.value, namedIds: namedIdsIn(processes), readVisibleDevices });
+  const driver = await observeDriver();
+  // The engine works on its answer while /proc is read.
+  const asked = listContainers(engine);
+  const listed = observeListedProcesses(listedPidsIn(driver));
+  const list = await asked;
+  const view = list.state === 'failed' ? list : await inspectContainers(engine, { list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices });
+  const processes = withShims(listed);
   return { host: hostname, takenAt: now(), driver, processes, engine: view };
 }
 
@@ -73,8 +77,8 @@ function listedPidsIn(driver: Observed<DriverView>): readonly number[] {
   return gpus.flatMap((gpu) => (gpu.processes.state === 'known' ? gpu.processes.processes.map((each) => each.pid) : []));
 }
 
-function namedIdsIn(processes: Observed<ProcessView>): readonly string[] {
-  const listed = seen(processes)?.listed ?? [];
+function namedIdsIn(processes: Observed<ListedProcesses>): readonly string[] {
+  const listed = seen(processes)?.view.listed ?? [];
   return listed.flatMap((each) => (each.state === 'present' && each.cgroups !== null ? containerIdsIn(each.cgroups) : []));
 }
 

@@ -155,3 +155,19 @@ export interface LimitsParts {
   readonly actor: ContainerActor | null;
   readonly notifier: Notifier | null;
 }
+
+/** That an admin's sink was told of a subject, and by which job's pass. */
+export interface Told {
+  readonly sink: string;
+  readonly subject: string;
+  readonly job: string;
+  readonly at: number;
+}
+
+/** What is remembered of notices to admins. Durable when a method returns; every method may throw LedgerError. */
+export interface NoticeLedger {
+  told(): readonly Told[];
+  /** Replaces what was known of the same sink and subject. */
+  recordTold(told: readonly Told[]): void;
+  forgetTold(told: readonly Pick<Told, 'sink' | 'subject'>[]): void;
+}

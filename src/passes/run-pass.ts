@@ -5,6 +5,7 @@ import { known } from '../model/reading.ts';
 import { isSelected, newPass, type Pass, type PassOptions, type PassParts } from './pass.ts';
 import { exitCodeFor, reportOf, type PassReport } from './report.ts';
 import { willAct } from './carry-out.ts';
+import type { InFlightAct } from './ports.ts';
 
 /**
  * The frame around every pass: the ledger proves that it can be written before anything is done, what an earlier pass
@@ -35,7 +36,17 @@ function openPass({ parts, options, id, startedAt }: Pass): void {
   if (!options.records) return;
   ledger.beginPass({ id, job: options.job, startedAt });
   const acts = ledger.takeInFlight(id);
+  countResets(parts, acts);
   if (acts.length > 0) sink.emit({ action: 'pass.recovered', message: `${acts.length} acts of an earlier pass were in flight when it was killed; the host is looked at anew`, facts: { acts } });
+}
+
+/** A reset that was in flight was tried, however it ended: it counts for the cool-down, once. */
+function countResets({ ledger }: PassParts, acts: readonly InFlightAct[]): void {
+  const { resets } = ledger.history();
+  for (const { verb, target, at } of acts) {
+    if (verb !== 'reset' || target.kind !== 'gpu') continue;
+    if (!resets.some((reset) => reset.gpuUuid === target.uuid && reset.at === at)) ledger.recordReset(target.uuid, false, at);
+  }
 }
 
 function findingsOf(pass: Pass): readonly Finding[] {

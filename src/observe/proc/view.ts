@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { observed, seen, type FailureCode, type Gap, type Observed } from '../../model/observation.ts';
+import { complete, observed, seen, type FailureCode, type Gap, type Observed } from '../../model/observation.ts';
 import type { HostProcess, ProcessView, Shim } from '../../model/process.ts';
 import { observeHolders } from './holders.ts';
 import { readPidNamespace, readProcess } from './process.ts';
@@ -7,20 +7,40 @@ import { attempt } from './read.ts';
 import { readBootId, readOwnPids } from './self.ts';
 import { observeShims } from './shims.ts';
 
+/** What was read before the container list; shims are missing, since they are looked for after it. */
+export interface ListedProcesses {
+  readonly view: Omit<ProcessView, 'shims'>;
+  readonly missing: readonly Gap[];
+}
+
 /**
- * What /proc says of the processes that devices list, of whoever has a device node open, and of container shims. Failed
- * where not even gpuctl's own place on the host is certain; partial where a listed process, a shim or somebody's open
- * files could not be read.
+ * The first half: the processes that devices list, and whoever has a device node open. Failed where not even gpuctl's own
+ * place on the host is certain.
  */
-export function observeProcesses(listedPids: readonly number[], root = '/proc'): Observed<ProcessView> {
+export function observeListedProcesses(listedPids: readonly number[], root = '/proc'): Observed<ListedProcesses> {
   const self = observeSelf(root);
   if (self.state === 'failed') return self;
   const listed = [...new Set(listedPids)].map((pid) => readProcess(pid, root));
   const holders = observeHolders(self.value.allPids, root);
-  const shims = observeShims(self.value.allPids, root);
-  const missing = [...listed.flatMap(gapOf), ...gapsOf(holders), ...gapsOf(shims)];
   const { bootId, ownPids } = self.value;
-  return observed({ bootId, ownPids, listed, holders: seen(holders) ?? [], shims: seen(shims) ?? [] }, missing);
+  return complete({ view: { bootId, ownPids, listed, holders: seen(holders) ?? [] }, missing: [...listed.flatMap(gapOf), ...gapsOf(holders)] });
+}
+
+/**
+ * The second half, after the container list: every shim. One that is found for a container that the list does not have
+ * was then not just about to end. Partial where a listed process, a shim or somebody's open files could not be read.
+ */
+export function withShims(first: Observed<ListedProcesses>, root = '/proc'): Observed<ProcessView> {
+  if (first.state === 'failed') return first;
+  const pids = attempt(() => readdirSync(root));
+  if (!pids.ok) return failure('error', `${root}: ${pids.why}`);
+  const shims = observeShims(processIdsIn(pids.value), root);
+  return observed({ ...first.value.view, shims: seen(shims) ?? [] }, [...first.value.missing, ...gapsOf(shims)]);
+}
+
+/** Both halves at once. */
+export function observeProcesses(listedPids: readonly number[], root = '/proc'): Observed<ProcessView> {
+  return withShims(observeListedProcesses(listedPids, root), root);
 }
 
 /** A few processes and every shim, at one moment. */
@@ -59,7 +79,11 @@ function observeSelf(root: string): { readonly state: 'complete'; readonly value
   if (readPidNamespace('self', root) !== 'host') return failure('untrusted', 'gpuctl does not run in the pid namespace of the host');
   if (bootId === null) return failure('error', 'the boot id is unreadable');
   if (ownPids === null) return failure('error', "gpuctl's own ancestors are unreadable");
-  return { state: 'complete', value: { bootId, ownPids, allPids: names.value.filter((name) => /^\d+$/.test(name)).map(Number) } };
+  return { state: 'complete', value: { bootId, ownPids, allPids: processIdsIn(names.value) } };
+}
+
+function processIdsIn(names: readonly string[]): readonly number[] {
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 type Failure = Extract<Observed<never>, { state: 'failed' }>;

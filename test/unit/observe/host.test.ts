@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -83,7 +84,7 @@ describe('a snapshot', () => {
     expect(engine).toMatchObject({ state: 'complete', value: { kind: 'docker', engineId: expect.stringMatching(/./), containers: [{ id: containerId, name: 'live', state: 'running', pid: init }], answers: [] } });
   });
 
-  test('asks for the list while the driver works, and inspects only after the processes were read', async () => {
+  test('asks for the list once the driver has answered, and inspects only after the processes were read', async () => {
     const order: string[] = [];
     const worker = spawn('busybox', ['sleep', '100'], { stdio: 'ignore' });
     const ended = once(worker, 'exit');
@@ -92,13 +93,13 @@ describe('a snapshot', () => {
       order.push(question);
     });
     const observeDriver = async (): Promise<Observed<DriverView>> => {
-      await vi.waitUntil(() => order.includes('list'));
+      await delay(50);
       order.push('driver');
       return driverWith(worker.pid ?? 0);
     };
     const snapshot = await observerWith({ engine, observeDriver, now: () => order.push('now') }).observe();
     await ended;
-    expect(order.toSpliced(order.indexOf('info'), 1)).toEqual(['list', 'driver', 'inspect', 'info', 'now']);
+    expect(order.toSpliced(order.indexOf('info'), 1)).toEqual(['driver', 'list', 'inspect', 'info', 'now']);
     expect(snapshot.processes).toMatchObject({ value: { listed: [{ state: 'present', pid: worker.pid }] } });
   });
 

@@ -1,0 +1,74 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEngine } from '../test/hostsim/dockerd.ts';
+import { startHost } from '../test/hostsim/host.ts';
+
+/**
+ * Figures as ratios to a bare `node -e 0` of the same runtime, measured in turn in one run; medians. The host is
+ * simulated: real containers of a real engine, real processes, and an nvidia-smi that answers within milliseconds.
+ */
+const ROOT = join(import.meta.dirname, '..');
+const NODE = join(ROOT, 'node_modules', '.bin', 'node');
+const BUNDLE = join(ROOT, 'dist', 'gpuctl.cjs');
+const RUNS = 15;
+const CONTAINERS = 50;
+const PROCESSES = 60;
+const GPUS = 8;
+
+interface Row { readonly what: string; readonly command: readonly string[]; readonly goal: number }
+
+function timeMs([file = '', ...args]: readonly string[]): number {
+  const begun = process.hrtime.bigint();
+  const { error } = spawnSync(file, args, { stdio: 'ignore' });
+  if (error !== undefined) throw error;
+  return Number(process.hrtime.bigint() - begun) / 1e6;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** Each command in turn with the bare runtime, so that both meet the same weather. */
+function compare({ what, command, goal }: Row): void {
+  const bare = [NODE, '-e', '0'];
+  const pairs = Array.from({ length: RUNS + 1 }, () => ({ own: timeMs(command), node: timeMs(bare) })).slice(1);
+  const [own, node] = [median(pairs.map((pair) => pair.own)), median(pairs.map((pair) => pair.node))];
+  const ratio = median(pairs.map((pair) => pair.own / pair.node));
+  process.stdout.write(`${what.padEnd(34)} ${own.toFixed(0).padStart(6)} ms  node -e 0 ${node.toFixed(0).padStart(4)} ms  ratio ${ratio.toFixed(2).padStart(5)}  (goal ≤ ${goal})\n`);
+}
+
+/** Peak resident memory of one run, MiB, as the process itself knows it at its end. */
+function peakMiB(args: readonly string[]): number {
+  const dir = mkdtempSync(join(tmpdir(), 'gpuctl-bench-'));
+  const hook = join(dir, 'rss.cjs');
+  writeFileSync(hook, `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(join(dir, 'rss'))}, String(process.resourceUsage().maxRSS)));`);
+  spawnSync(NODE, ['--require', hook, BUNDLE, ...args], { stdio: 'ignore' });
+  const peak = Number(readFileSync(join(dir, 'rss'), 'utf8')) / 1024;
+  rmSync(dir, { recursive: true });
+  return peak;
+}
+
+async function healthCheck(): Promise<void> {
+  const host = startHost({ gpus: GPUS });
+  try {
+    const engine = await startEngine({ sandbox: host.sandbox });
+    host.configure({ engine: { host: engine.host } });
+    for (let n = 0; n < CONTAINERS; n += 1) {
+      const id = await engine.run({ name: `job-${n}`, gpus: [host.gpu(n % GPUS).uuid], labels: { 'gpuctl.owner': `user${n}` } });
+      host.listOn(n % GPUS, await engine.initPid(id), { usedMiB: 100 });
+    }
+    for (let n = 0; n < PROCESSES - CONTAINERS; n += 1) host.listOn(n % GPUS, await host.process({ cgroup: 'system.slice/nvidia-dcgm.service' }), { usedMiB: 100 });
+    host.makeSmiInstant();
+    const args = ['health-check', '--config', host.configPath];
+    compare({ what: `health-check, ${GPUS} GPUs, ${CONTAINERS} containers`, command: [join(ROOT, 'bin', 'gpuctl'), ...args], goal: 6 });
+    process.stdout.write(`${'its peak resident memory'.padEnd(34)} ${peakMiB(args).toFixed(0).padStart(6)} MiB  (goal ≤ 110)\n`);
+  } finally {
+    await host.dispose();
+  }
+}
+
+compare({ what: 'gpuctl --version', command: [join(ROOT, 'bin', 'gpuctl'), '--version'], goal: 2 });
+if (process.geteuid?.() === 0) await healthCheck();
+else process.stdout.write('health-check: not measured; it needs root for a private container engine\n');
