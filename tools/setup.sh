@@ -28,6 +28,13 @@ missing_packages() {
 	# A busybox that needs no libraries: it is the only thing inside the test image.
 	is_static /bin/busybox || echo busybox-static
 	have ps || echo procps
+	# What the package is made and judged with, a root to install it in, and the shells that it completes for.
+	have xz || echo xz-utils
+	have lintian || echo lintian
+	have debootstrap || echo debootstrap
+	have groff || echo groff
+	have zsh || echo zsh
+	have fish || echo fish
 }
 
 is_static() {

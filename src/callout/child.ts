@@ -22,16 +22,18 @@ export interface ChildCall {
   readonly file: string;
   readonly args: readonly string[];
   readonly timeoutMs: number;
+  /** What it reads on its standard input, which is then closed; not given: it reads nothing. A child that does not read is no fault. */
+  readonly input?: string;
 }
 
 /**
  * Runs a program to its end or its deadline, and never longer than that by more than REAP_MS: a child that cannot be
  * ended is abandoned, its pipes closed. Never throws and never rejects.
  */
-export async function runChild({ file, args, timeoutMs }: ChildCall): Promise<ChildResult> {
+export async function runChild({ file, args, timeoutMs, input }: ChildCall): Promise<ChildResult> {
   const child = execa(file, args, {
     reject: false,
-    stdin: 'ignore',
+    ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
     stripFinalNewline: false,
     maxBuffer: MAX_BYTES,
     env: { LC_ALL: 'C' },
@@ -46,6 +48,7 @@ export async function runChild({ file, args, timeoutMs }: ChildCall): Promise<Ch
   for (const timer of timers) clearTimeout(timer);
   if (result === null) {
     const { nodeChildProcess } = child;
+    nodeChildProcess.stdin?.destroy();
     nodeChildProcess.stdout?.destroy();
     nodeChildProcess.stderr?.destroy();
     nodeChildProcess.unref();

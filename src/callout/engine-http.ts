@@ -4,11 +4,14 @@ import { EngineCallError } from './engine-error.ts';
 /** A list of 1,000 containers with long labels is about 10 MB; beyond this an answer is not an answer. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/** One GET over a local socket. `timeoutMs` is the deadline from connecting to the last byte. */
+/** One call over a local socket, a GET unless it says otherwise. `timeoutMs` is the deadline from connecting to the last byte. */
 export interface Get {
   readonly socketPath: string;
   readonly path: string;
   readonly timeoutMs: number;
+  readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** A tar archive. */
+  readonly archive?: Buffer;
 }
 
 /** A whole answer, whatever its status. */
@@ -22,13 +25,14 @@ export interface Answer {
  * Asks once, on a connection of its own that is destroyed with the answer or at the deadline, so that nothing keeps the
  * process alive. Never follows a redirect. Throws EngineCallError for everything but a whole answer of bounded size.
  */
-export async function get({ socketPath, path, timeoutMs }: Get): Promise<Answer> {
+export async function get({ socketPath, path, timeoutMs, method = 'GET', archive }: Get): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const call = request({ socketPath, path, agent: false, headers: { host: 'localhost' } });
+  const headers = { host: 'localhost', ...(archive === undefined ? {} : { 'content-type': 'application/x-tar', 'content-length': archive.length }) };
+  const call = request({ socketPath, path, method, agent: false, headers });
   const late = setTimeout(() => { reject(new EngineCallError('timeout', `no whole answer within ${timeoutMs} ms`)); }, timeoutMs);
   call.on('error', reject);
   call.on('response', (response) => { readWhole(response).then(resolve, reject); });
-  call.end();
+  call.end(archive);
   try {
     return await promise;
   } catch (error) {

@@ -38,6 +38,20 @@ export interface EngineClient {
   inspect(id: string): Promise<EngineReply>;
 }
 
+/** How a notice gets into a container. */
+export interface ArchiveClient {
+  /** Unpacks a tar archive in an existing folder of a container. A folder in the archive's place of a file is refused. */
+  putArchive(id: string, folder: string, tar: Buffer): Promise<EngineReply<null>>;
+}
+
+/** The two ways to change a container. A status other than 204 is a problem that carries it: 304 has stopped already, 404 is gone, 409 conflicts. */
+export interface ContainerCommands {
+  /** Answers when the container has stopped; its deadline is the grace, in seconds, and that of a call. */
+  stop(id: string, graceS: number): Promise<EngineReply<null>>;
+  /** Never by force, never with its volumes. */
+  remove(id: string): Promise<EngineReply<null>>;
+}
+
 /** `host`: `unix:///path`. `timeoutMs`: the deadline of each call. */
 export interface EngineAddress {
   readonly host: string;
@@ -48,7 +62,7 @@ export interface EngineAddress {
  * A client of the engine behind a local socket; nothing is loaded or connected before the first question. Throws
  * GpuctlError `engine-not-local` for any other kind of host: gpuctl acts on this machine's processes only.
  */
-export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient {
+export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient & ArchiveClient & ContainerCommands {
   const socketPath = localSocket(host);
   let connection: Promise<EngineReply<Connection>> | null = null;
   const connected = async (): Promise<EngineReply<Connection>> => {
@@ -61,8 +75,14 @@ export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient {
     const reply = await connected();
     return reply.ok ? settle(() => question(reply.value.docker)) : reply;
   };
+  const tell = async (command: Command): Promise<EngineReply<null>> => {
+    const reply = await connected();
+    return reply.ok ? settle(() => send({ socketPath, timeoutMs: timeoutMs + command.graceS * 1000 }, `/v${reply.value.version.api}${command.path}`, command.method)) : reply;
+  };
   return {
     host,
+    stop: (id, graceS) => tell({ method: 'POST', path: `/containers/${fullId(id)}/stop?t=${Math.ceil(graceS)}`, graceS }),
+    remove: (id) => tell({ method: 'DELETE', path: `/containers/${fullId(id)}?force=false&v=false`, graceS: 0 }),
     version: async () => {
       const reply = await connected();
       return reply.ok ? { ok: true, value: reply.value.version } : reply;
@@ -70,6 +90,10 @@ export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient {
     info: () => ask((docker) => docker.info()),
     list: () => ask((docker) => docker.listContainers({ all: true })),
     inspect: (id) => ask((docker) => docker.getContainer(fullId(id)).inspect()),
+    putArchive: async (id, folder, tar) => {
+      const reply = await connected();
+      return reply.ok ? settle(() => upload({ socketPath, timeoutMs }, `/v${reply.value.version.api}/containers/${fullId(id)}/archive?noOverwriteDirNonDir=1&path=${encodeURIComponent(folder)}`, tar)) : reply;
+    },
   };
 }
 
@@ -114,6 +138,27 @@ async function connect(socket: Socket): Promise<Connection> {
   const answer = await http.get({ ...socket, path: '/_ping' });
   const version = readVersion(answer);
   return { version, docker: new Dockerode({ modem: modemFor(socket, `/v${version.api}`, http.get) } as Docker.DockerOptions) };
+}
+
+interface Command {
+  readonly method: 'POST' | 'DELETE';
+  readonly path: string;
+  readonly graceS: number;
+}
+
+/** Told directly, since each has a deadline of its own. */
+async function send(socket: Socket, path: string, method: Command['method']): Promise<null> {
+  const http = await import('./engine-http.ts');
+  const answer = await http.get({ ...socket, path, method });
+  if (answer.status !== 204) refuseBadStatus(answer);
+  return null;
+}
+
+/** Asked directly: dockerode would need its own transport for a body. */
+async function upload(socket: Socket, path: string, archive: Buffer): Promise<null> {
+  const http = await import('./engine-http.ts');
+  refuseBadStatus(await http.get({ ...socket, path, method: 'PUT', archive }));
+  return null;
 }
 
 function readVersion(ping: Answer): EngineVersion {

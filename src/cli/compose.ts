@@ -12,14 +12,17 @@ import { readState } from '../observe/proc/state.ts';
 import { readUsers, type Users } from '../observe/users.ts';
 import { GpuctlError, ExitCode } from '../model/errors.ts';
 import type { Container, InspectedContainer } from '../model/container.ts';
+import type { GpuctlEvent } from '../model/event.ts';
 import type { Observed } from '../model/observation.ts';
 import type { Verb } from '../model/decision.ts';
 import type { Budget } from '../decide/breaker.ts';
 import type { PassOptions, PassParts } from '../passes/pass.ts';
-import type { Clock } from '../passes/ports.ts';
+import type { Clock, Notifier, Observer } from '../passes/ports.ts';
 import { createEventSink, type OpenEventSink } from '../record/event-sink.ts';
 import { openLedger } from '../record/ledger/open.ts';
 import type { Globals } from './globals.ts';
+import { limitPolicyOf, limitsPartsOf } from './limits.ts';
+import { notifierOf, userSideOf } from './user-side.ts';
 import { version } from './version.ts';
 
 const DEFAULT_ENGINE = 'unix:///var/run/docker.sock';
@@ -34,6 +37,10 @@ export const systemClock: Clock = {
 export interface Composed {
   readonly parts: PassParts;
   readonly sink: OpenEventSink;
+  /** Null: nobody is to be told of this pass. */
+  readonly notifier: Notifier | null;
+  /** Every event of the pass so far. */
+  readonly emitted: readonly GpuctlEvent[];
   close(): void;
 }
 
@@ -45,22 +52,28 @@ export interface Composition {
 }
 
 /** The only place where the real host, ledger and event stream are put together. The acting side is built only for a pass that acts. */
-export function compose({ loaded: { config }, globals, options, stopping }: Composition): Composed {
+export function compose({ loaded, globals, options, stopping }: Composition): Composed {
+  const { config } = loaded;
   const users = readUsers();
   const now = systemClock.now;
   const nvidiaSmi = config.nvidiaSmi;
   const ledger = openLedger({ file: ledgerFile(config), now, mode: options.records ? 'write' : 'read', keepSamplesMs: config.state.keepSamplesMs });
+  const context = { host: hostname(), version, now, pass: options.id, job: options.job, dryRun: options.dryRun };
   const sink = createEventSink({
     file: isTold(options) ? config.events.file : null, stderr: process.stderr,
-    context: { host: hostname(), version, now, pass: options.id, job: options.job, dryRun: options.dryRun },
+    context,
     ...(globals.events === true ? { stdout: process.stdout } : {}),
   });
   const driver = driverOf(nvidiaSmi);
-  const observer = createObserver({ hostname: hostname(), now, ...driver, engine: openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }) });
+  const engine = openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs });
+  const observer = createObserver({ hostname: hostname(), now, ...driver, engine });
   const acts = options.acts && !options.dryRun;
   const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, observeDriver: driver.observeDriver }) : null;
+  const notifier = notifierOf({ config, options, context, users, engineHost: engineHost(config), ledger: ledger.notices });
+  const emitted: GpuctlEvent[] = [];
   return {
-    parts: { host: hostname(), clock: systemClock, observer, ledger, sink, actor, stopping, policy: policyOf(config, users), budgets: budgetsOf(config), ownerOf: ownerFor(config, users) },
+    notifier, emitted,
+    parts: { ...(options.records ? { users: userSideOf(config, users) } : {}), host: hostname(), clock: systemClock, observer, ledger, sink: { emit: (event) => { emitted.push(event); sink.emit(event); } }, actor, stopping, limits: { ...limitsPartsOf({ config, ledger: ledger.limits, engine, job: options.job, acts }), notifier }, policy: { ...policyOf(config, users), limits: limitPolicyOf(loaded, users) }, budgets: budgetsOf(config), ownerOf: ownerFor(config, users) },
     sink,
     close: () => { ledger.close(); sink.close(); },
   };
@@ -83,6 +96,11 @@ function driverOf(smi: Config['nvidiaSmi']): Pick<ObserverParts, 'observeDriver'
     return seen;
   };
   return { observeDriver: () => unlessLate(() => observeDriver(smi)), observeListed: () => unlessLate(() => observeListed(smi)) };
+}
+
+/** What reads the real host, for a command that is no pass. Throws GpuctlError where the engine's address is not a local socket. */
+export function observerOf(config: Config): Observer {
+  return createObserver({ hostname: hostname(), now: systemClock.now, ...driverOf(config.nvidiaSmi), engine: openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }) });
 }
 
 export function ledgerFile(config: Config): string {

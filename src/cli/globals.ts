@@ -5,6 +5,8 @@ export interface Globals {
   readonly config?: string;
   readonly dryRun?: boolean;
   readonly overBudget?: boolean;
+  /** Started by the schedule, not by hand: acts only on a host that has settled after its boot. */
+  readonly scheduled?: boolean;
   readonly yes?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;

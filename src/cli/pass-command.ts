@@ -7,10 +7,11 @@ import type { PassReport } from '../passes/report.ts';
 import { runPass } from '../passes/run-pass.ts';
 import { createLock } from '../record/lock.ts';
 import { ask } from './ask.ts';
-import { compose } from './compose.ts';
+import { compose, type Composed } from './compose.ts';
 import type { Globals } from './globals.ts';
 import { renderPass } from './render/pass.ts';
-import { colours } from './render/text.ts';
+import { colours, renderJson } from './render/text.ts';
+import { refuseSettling } from './settling.ts';
 import { watchForStop } from './stop-request.ts';
 
 /** One pass as a command runs it. */
@@ -29,6 +30,8 @@ export interface PassCommand {
 /** Runs the command and gives its exit code; the report goes to stdout. */
 export async function runPassCommand(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
   refuseBlindBudget(globals);
+  const settling = command.acts ? refuseSettling(command.job, loaded, globals) : null;
+  if (settling !== null) return settling;
   if (globals.dryRun === true || !command.records) return present(await runOnce(command, loaded, globals), globals);
   if (needsYes(command, globals)) {
     const plan = await runOnce(command, loaded, { ...globals, dryRun: true });
@@ -48,20 +51,31 @@ function refuseBlindBudget({ overBudget, dryRun }: Globals): void {
   throw new GpuctlError('--over-budget needs a terminal: the plan is shown and confirmed first', { code: 'usage', exitCode: ExitCode.usage, hint: 'run it by hand; --dry-run --over-budget shows the plan anywhere' });
 }
 
-function needsYes({ asks, acts }: PassCommand, { yes, overBudget }: Globals): boolean {
-  return asks && acts && process.stdin.isTTY === true && (yes !== true || overBudget === true);
+function needsYes({ asks, acts }: PassCommand, { yes, overBudget, scheduled }: Globals): boolean {
+  return asks && acts && scheduled !== true && process.stdin.isTTY === true && (yes !== true || overBudget === true);
 }
 
 async function runLocked(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
   const held = await createLock().acquire();
   if (held === null) return refuseLocked(command, loaded, globals);
   const stop = watchForStop();
+  const options = optionsFor(command, globals);
+  let composed: Composed | null = null;
   try {
-    return await present(await runOnce(command, loaded, globals, stop.why), globals);
+    composed = compose({ loaded, globals, options, stopping: stop.why });
+    return await present(await runComposed(composed, { command, options, loaded }), globals);
   } finally {
     held.release();
+    // Only now: a sink that does not answer must keep nobody waiting for the report or for the lock.
+    if (composed !== null) await tellAdmins(composed);
+    composed?.close();
     stop.settle();
   }
+}
+
+/** Of the pass's alerts, whether it ended well or not. What could not be delivered is an event itself. */
+async function tellAdmins({ notifier, emitted, sink }: Composed): Promise<void> {
+  for (const event of (await notifier?.notifyAdmin(emitted)) ?? []) sink.emit(event);
 }
 
 /** Another pass holds the lock: said on stderr and as an event, exit 75. Sampling simply skips. */
@@ -82,11 +96,15 @@ async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Glob
   const options = optionsFor(command, globals);
   const composed = compose({ loaded, globals, options, stopping });
   try {
-    const report = await runPass(composed.parts, options, command.story);
-    return composed.sink.failed() ? withoutEvents(report, loaded.config.events.file) : report;
+    return await runComposed(composed, { command, options, loaded });
   } finally {
     composed.close();
   }
+}
+
+async function runComposed({ parts, sink }: Composed, { command, options, loaded }: { readonly command: PassCommand; readonly options: PassOptions; readonly loaded: LoadedConfig }): Promise<PassReport> {
+  const report = await runPass(parts, options, command.story);
+  return sink.failed() ? withoutEvents(report, loaded.config.events.file) : report;
 }
 
 /** The pass went on; that nobody was told is a finding. */
@@ -101,7 +119,7 @@ export function reportPass(command: PassCommand, loaded: LoadedConfig, globals: 
 }
 
 async function present(report: PassReport, globals: Globals): Promise<ExitCode> {
-  if (globals.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  if (globals.json === true) process.stdout.write(renderJson(report));
   else if (globals.quiet !== true && globals.events !== true) process.stdout.write(renderPass(report, colours(globals)));
   return report.exit;
 }

@@ -1,6 +1,7 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Globals } from './globals.ts';
 import type { Command as Runnable } from './run.ts';
+import type { Shell } from './render/completion.ts';
 import { version } from './version.ts';
 
 /** Runs what the arguments ask for. False: they are not a command line of gpuctl, and that has been said. */
@@ -25,13 +26,18 @@ export function createProgram(): Command {
     .option('--events', 'print the events as they happen, a line each')
     .option('-q, --quiet', 'print nothing but errors')
     .option('-v, --verbose', 'show the stack of an error')
+    .addOption(new Option('--scheduled', 'started by the schedule: do not act in the first five minutes after boot').hideHelp())
     .option('--no-color', 'no colours (also: NO_COLOR)')
     .showHelpAfterError('(see gpuctl --help)')
     .configureOutput({ outputError: (text, write) => { write(text.replace(/^error: /, 'gpuctl: ')); } })
     .exitOverride();
   addPasses(program);
   addViews(program);
+  addAnswers(program);
   addConfig(program);
+  addSchedule(program);
+  addDoctor(program);
+  addCompletion(program);
   return program;
 }
 
@@ -46,6 +52,12 @@ function acting(command: Command): Command {
 async function run(action: Runnable, command: Command): Promise<void> {
   const runner = await import('./run.ts');
   await runner.run(action, globalsOf(command));
+}
+
+/** For a command that any user of the host may run. */
+async function runForUser(action: Runnable, command: Command): Promise<void> {
+  const runner = await import('./user-run.ts');
+  await runner.runForUser(action, globalsOf(command));
 }
 
 function globalsOf(command: Command): Globals {
@@ -67,8 +79,26 @@ function addPasses(program: Command): void {
       const { releaseStaleCommand } = await import('./commands/release-stale.ts');
       await run(releaseStaleCommand, command);
     });
+  acting(program.command('check-idle'))
+    .description('idle limit: warn, warn for the last time, stop')
+    .action(async (_: unknown, command: Command) => {
+      const { checkIdleCommand } = await import('./commands/check-idle.ts');
+      await run(checkIdleCommand, command);
+    });
+  acting(program.command('enforce-runtime'))
+    .description('runtime limit: warn, warn for the last time, stop')
+    .action(async (_: unknown, command: Command) => {
+      const { enforceRuntimeCommand } = await import('./commands/enforce-runtime.ts');
+      await run(enforceRuntimeCommand, command);
+    });
+  acting(program.command('cleanup-containers'))
+    .description('remove containers that were never started or have been stopped for long')
+    .action(async (_: unknown, command: Command) => {
+      const { cleanupContainersCommand } = await import('./commands/cleanup-containers.ts');
+      await run(cleanupContainersCommand, command);
+    });
   program.command('sample')
-    .description('record what every device does; changes the ledger only')
+    .description('record what devices and containers do, and warn owners of idle ones; stops nothing')
     .action(async (_: unknown, command: Command) => {
       const { sampleCommand } = await import('./commands/sample.ts');
       await run(sampleCommand, command);
@@ -86,7 +116,7 @@ function addViews(program: Command): void {
     .description('who holds which device, and what happens next')
     .action(async (_: unknown, command: Command) => {
       const { statusCommand } = await import('./commands/status.ts');
-      await run(statusCommand, command);
+      await runForUser(statusCommand, command);
     });
   program.command('free')
     .description('devices that nobody claims and that are healthy, one UUID a line')
@@ -94,7 +124,7 @@ function addViews(program: Command): void {
     .option('--mig <profile>', 'MIG devices of this profile, such as 1g.10gb')
     .action(async (options: { count?: string; mig?: string }, command: Command) => {
       const { freeCommand } = await import('./commands/free.ts');
-      await run(freeCommand(options), command);
+      await runForUser(freeCommand(options), command);
     });
   program.command('allocations')
     .description('who holds what, as the ledger knows it')
@@ -102,6 +132,41 @@ function addViews(program: Command): void {
     .action(async (options: { all?: boolean }, command: Command) => {
       const { allocationsCommand } = await import('./commands/allocations.ts');
       await run(allocationsCommand(options), command);
+    });
+}
+
+function addAnswers(program: Command): void {
+  program.command('why')
+    .description('your own containers: what will happen, when, by which rule, and how to put it off; needs no right')
+    .option('--user <name>', 'as root: the containers of this user')
+    .action(async (options: { user?: string }, command: Command) => {
+      const { whyCommand } = await import('./commands/why.ts');
+      await runForUser(whyCommand(options), command);
+    });
+  program.command('keep')
+    .description('put off the idle stop of your container, by keep_alive_max at the most; needs no right')
+    .argument('<container>', 'its name, or the start of its id')
+    .option('--for <time>', 'how long, such as 4h', '24h')
+    .action(async (container: string, options: { for?: string }, command: Command) => {
+      const { keepCommand } = await import('./commands/keep.ts');
+      await runForUser(keepCommand(container, options), command);
+    });
+  program.command('explain')
+    .description('every decision about one device, container or process, step by step; nothing is done')
+    .argument('<what>', 'a GPU (index, UUID, bus id), a container (name, id) or a pid')
+    .action(async (what: string, _: unknown, command: Command) => {
+      const { explainCommand } = await import('./commands/explain.ts');
+      await run(explainCommand(what), command);
+    });
+  program.command('history')
+    .description('what gpuctl did and why, newest last')
+    .option('--since <time>', 'how far back, such as 24h', '7d')
+    .option('--device <id>', 'only this device: UUID, or bus id of a reset one')
+    .option('--container <name>', 'only this container: name, or start of its id')
+    .option('--user <name>', 'only this owner')
+    .action(async (options: { since?: string; device?: string; container?: string; user?: string }, command: Command) => {
+      const { historyCommand } = await import('./commands/history.ts');
+      await run(historyCommand(options), command);
     });
 }
 
@@ -126,5 +191,81 @@ function addConfig(program: Command): void {
     .action(async () => {
       const { printDefaultConfig } = await import('./commands/config.ts');
       printDefaultConfig();
+    });
+}
+
+function addDoctor(program: Command): void {
+  program.command('doctor')
+    .description('can it work here: each check with its remedy; changes nothing')
+    .option('--accept-engine', 'the ledger belongs to the engine that answers now, from now on')
+    .option('--yes', 'with --accept-engine: do not ask')
+    .action(async (options: { acceptEngine?: boolean }, command: Command) => {
+      if (options.acceptEngine === true) {
+        const { acceptEngineCommand } = await import('./commands/accept-engine.ts');
+        return run(acceptEngineCommand, command);
+      }
+      const { doctorCommand } = await import('./commands/doctor.ts');
+      return run(doctorCommand, command);
+    });
+}
+
+function addCompletion(program: Command): void {
+  program.command('completion')
+    .description('print the completion script of a shell')
+    .addArgument(new Argument('<shell>', 'whose script').choices(['bash', 'zsh', 'fish']))
+    .action(async (shell: Shell) => {
+      const { printCompletion } = await import('./commands/completion.ts');
+      printCompletion(shell, program);
+    });
+}
+
+function addSchedule(program: Command): void {
+  const schedule = program.command('schedule').description('when the jobs run, and what starts them');
+  addScheduleViews(schedule);
+  schedule.command('install')
+    .description('write the schedule for cron or systemd, after showing what changes')
+    .option('--cron', 'as /etc/cron.d/gpuctl')
+    .option('--systemd', 'as units and timers in /etc/systemd/system')
+    .option('--dry-run', 'show what would change; do nothing')
+    .option('--yes', 'on a terminal: do not ask')
+    .action(async (options: { cron?: boolean; systemd?: boolean }, command: Command) => {
+      const { scheduleInstallCommand } = await import('./commands/schedule-install.ts');
+      await run(scheduleInstallCommand(options), command);
+    });
+  schedule.command('uninstall')
+    .description('remove what install wrote, and nothing else')
+    .option('--dry-run', 'show what would change; do nothing')
+    .option('--yes', 'on a terminal: do not ask')
+    .action(async (_: unknown, command: Command) => {
+      const { scheduleUninstallCommand } = await import('./commands/schedule-install.ts');
+      await run(scheduleUninstallCommand, command);
+    });
+  program.command('daemon')
+    .description('the same schedule inside one process, for hosts without cron')
+    .action(async (_: unknown, command: Command) => {
+      const { daemonCommand } = await import('./commands/daemon.ts');
+      await run(daemonCommand, command);
+    });
+}
+
+function addScheduleViews(schedule: Command): void {
+  schedule.command('show')
+    .description('the jobs, when they run, and what starts them')
+    .action(async (_: unknown, command: Command) => {
+      const { scheduleShowCommand } = await import('./commands/schedule.ts');
+      await run(scheduleShowCommand, command);
+    });
+  schedule.command('check')
+    .description('prove that no two passes collide, and look at what is really installed')
+    .action(async (_: unknown, command: Command) => {
+      const { scheduleCheckCommand } = await import('./commands/schedule.ts');
+      await run(scheduleCheckCommand, command);
+    });
+  schedule.command('next')
+    .description('the next runs, soonest first')
+    .option('--count <n>', 'how many; 10 where it is not given')
+    .action(async (options: { count?: string }, command: Command) => {
+      const { scheduleNextCommand } = await import('./commands/schedule.ts');
+      await run(scheduleNextCommand(options), command);
     });
 }

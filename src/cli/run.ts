@@ -2,6 +2,7 @@ import { type LoadedConfig } from '../config/types.ts';
 import { loadConfig } from '../config/load.ts';
 import { renderMistake } from '../config/mistake.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
+import { defused } from '../model/text.ts';
 import type { Globals } from './globals.ts';
 import { rejectConfig } from './reject-config.ts';
 
@@ -23,7 +24,7 @@ export async function guarded(globals: Globals, work: () => Promise<ExitCode>): 
     process.exitCode = await work();
   } catch (error) {
     const known = error instanceof GpuctlError;
-    process.stderr.write(known ? `gpuctl: ${error.message}\n${error.hint === null ? '' : `  hint: ${error.hint}\n`}` : `gpuctl: this is a bug: ${String(error)}\n`);
+    process.stderr.write(defused(known ? `gpuctl: ${error.message}\n${error.hint === null ? '' : `  hint: ${error.hint}\n`}` : `gpuctl: this is a bug: ${String(error)}\n`));
     if (globals.verbose === true || !known) process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`);
     process.exitCode = known ? error.exitCode : ExitCode.bug;
   }

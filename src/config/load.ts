@@ -6,6 +6,7 @@ import { resolveGroups } from './members.ts';
 import { isTree, type Merged, mergeSources, type Source } from './merge.ts';
 import { ConfigError, fileMistake, keyText } from './mistake.ts';
 import { configSchema } from './schema.ts';
+import { isPlainText } from './notify-schema.ts';
 import { type Read, readTrustedFile, readTrustedFolder } from './trusted-file.ts';
 import { withoutEffect } from './untrusted.ts';
 import type { LoadedConfig, Mistake, Tree, Value } from './types.ts';
@@ -92,10 +93,20 @@ function conclude(sources: readonly Source[], { tree, origins }: Merged, warning
     config,
     sources: sources.map((source) => source.file),
     configured: { limits: origins.has('limits'), leftovers: origins.has('leftovers') },
-    warnings: [...warnings, ...malformed, ...withoutEffect(config, origins)],
+    warnings: [...warnings, ...malformed, ...withoutEffect(config, origins), ...inPlainText(config, origins)],
     originOf: (key) => origins.get(key) ?? null,
     written: tree,
   };
+}
+
+/** Alerts name containers and users. */
+function inPlainText({ notify }: LoadedConfig['config'], origins: Merged['origins']): readonly Mistake[] {
+  return notify.admin.flatMap((sink, index) => {
+    if (sink.kind !== 'webhook' || !isPlainText(sink.url)) return [];
+    const key = ['notify', 'admin', index, 'webhook'];
+    const place = nearestPosition(key, (each) => origins.get(each)) ?? { file: '', line: null, column: null };
+    return [{ ...place, key: keyText(key), message: 'alerts cross the network unencrypted; use https' }];
+  });
 }
 
 /** A malformed exemption is left out and reported; the others, and the file, stay good. */

@@ -77,7 +77,7 @@ export const meanings: Readonly<Record<string, string>> = {
   'schedule.sample': 'Records activity.',
   notify: 'Who is told.',
   'notify.owner': 'How owners are: tty, container-file.',
-  'notify.admin': 'Not supported in this version: leave it empty.',
+  'notify.admin': 'How admins are told of alerts: [{ webhook: https://example.org/hook, format: generic }, { mail: admin@example.org }, { exec: /usr/local/bin/alert }]; a format is generic or slack, a program reads one JSON event a line.',
   'notify.cooldown': 'The same notice about the same thing is not repeated for so long.',
   events: 'The event stream, one JSON object a line.',
   'events.file': 'An absolute path.',

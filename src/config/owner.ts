@@ -42,6 +42,16 @@ export function isProtected(container: InspectedContainer, config: Config): bool
   return isAnyTrue(container, config.labels.protected);
 }
 
+/** The label in which whoever creates a container may ask to keep it: an instant such as 2026-12-01T08:00:00Z. */
+const KEEP_LABEL = 'gpuctl.keep_until';
+
+/** Until when a label asks to keep it from the idle stop, milliseconds since 1970 UTC; null: none does, or not in a form that names an instant. It is bounded like any other wish. */
+export function keepUntilOf(container: InspectedContainer): number | null {
+  const text = labelOf(container, KEEP_LABEL) ?? '';
+  const at = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? null : at;
+}
+
 /**
  * Is it listed under `infrastructure`, by image or by name? A listed one needs no label besides, and a label alone is not
  * honoured (`claimsInfrastructure`): anybody can label a container. An image without tag and digest means all of its tags.

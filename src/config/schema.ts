@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { absolutePath, duration, durationOrNever, type Field, field, flag, list, named, notYet, number, oneOf, percent, section, size, text, whole } from './fields.ts';
 import { exemptionSchema, limitsSchema } from './limits-schema.ts';
 import { quote } from './mistake.ts';
+import { notifySchema } from './notify-schema.ts';
 import { USER_NAME, USER_NAME_FORM } from './names.ts';
 import { type Parsed, parsePercent } from './units.ts';
 
@@ -161,11 +162,6 @@ const cron = v.pipe(
 
 const schedule = section({ 'release-stale': cron, 'check-idle': cron, 'enforce-runtime': cron, 'cleanup-containers': cron, sample: cron });
 
-const notify = v.pipe(
-  section({ owner: list(oneOf('tty', 'container-file')), admin: notYet(), cooldown: duration(0) }),
-  v.transform(({ owner, admin, cooldown }) => ({ owner, admin, cooldownMs: cooldown })),
-);
-
 const events = section({ file: absolutePath() });
 const metrics = section({ textfile: absolutePath() });
 
@@ -180,7 +176,7 @@ const version = field((value): Parsed<1> => value === 1 ? { value: 1 } : { probl
 export const configSchema = v.pipe(
   section({
     version, engine, nvidia_smi: nvidiaSmi, labels, infrastructure, limits: limitsSchema, exemptions: list(exemptionSchema), idle, runtime,
-    warnings, leftovers, orphans, dirty, reset, breaker, health, schedule, notify, events, metrics, state,
+    warnings, leftovers, orphans, dirty, reset, breaker, health, schedule, notify: notifySchema, events, metrics, state,
   }),
   v.transform(({ version: _version, nvidia_smi, ...rest }) => ({ nvidiaSmi: nvidia_smi, ...rest })),
 );

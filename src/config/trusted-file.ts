@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, statSync, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 
 /** A hand-written file is a few KiB. */
@@ -34,6 +34,19 @@ export function readTrustedFile(path: string): Read<string> {
 /** The names in a folder that only root can have filled; the same rules. */
 export function readTrustedFolder(path: string): Read<readonly string[]> {
   return trusting(path, () => ({ state: 'read', value: readdirSync(path) }));
+}
+
+/** Why somebody other than root may have written a program, worded to follow its name; null: only root can have, and it can be run. */
+export function whyUntrustedProgram(path: string): string | null {
+  try {
+    const why = distrust(path);
+    if (why !== null) return why;
+    const stats = statSync(path);
+    if (!stats.isFile()) return 'is not a regular file';
+    return ownershipProblem(stats) ?? ((stats.mode & 0o111) === 0 ? 'may not be executed (chmod +x)' : null);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : whyUnread(error);
+  }
 }
 
 function trusting<T>(path: string, read: () => Read<T>): Read<T> {

@@ -6,6 +6,7 @@ import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import { distrustEngine } from './engine.ts';
 import { candidatesIn, lookOf, ownershipIn } from './look.ts';
+import type { LimitPolicy } from './limit-rules.ts';
 import type { Ownership, OwnershipRules, PermitRules } from './ownership.ts';
 import type { HoldRules } from './release.ts';
 
@@ -17,6 +18,8 @@ export interface Policy {
   readonly confirmAfterMs: number;
   readonly toleranceMiB: number;
   readonly reset: { readonly policy: 'when-dirty' | 'after-orphans' | 'never'; readonly cooldownMs: number; readonly maxPerDay: number };
+  /** Absent: whoever asks has nothing to do with limits. */
+  readonly limits?: LimitPolicy;
 }
 
 /** A snapshot with what follows from it: whether the engine is to be believed, whose each process is, who claims what. */

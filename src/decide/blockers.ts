@@ -9,7 +9,7 @@ import { known } from '../model/reading.ts';
 import { printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 import type { Ownership } from './ownership.ts';
-import { unitIn } from './cgroup.ts';
+import { containerIdsIn, managerIn, unitIn } from './cgroup.ts';
 
 const DAY_MS = 24 * 3600_000;
 
@@ -64,10 +64,11 @@ function processBlockers({ gpu, ownership, processes }: BlockerFacts): readonly 
   });
 }
 
-function holderBlockers({ gpu, processes }: BlockerFacts): readonly Blocker[] {
+function holderBlockers({ gpu, ownership, processes }: BlockerFacts): readonly Blocker[] {
   if (processes.state !== 'complete') return [hard('holders-unknown', `/proc could not be read completely: ${whyPartial(processes)}`, 'run as root, where /proc hides nothing')];
-  const listed = new Set(gpu.processes.state === 'known' ? gpu.processes.processes.map((row) => row.pid) : []);
-  const others = processes.value.holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !listed.has(holder.pid) && !processes.value.ownPids.includes(holder.pid));
+  // Who is listed and alive blocks already. A ghost does not, so whoever has its pid by now must. gpuctl itself opens no node.
+  const live = new Set(gpu.processes.state === 'known' ? gpu.processes.processes.map((row) => row.pid).filter((pid) => ownership.get(pid)?.kind !== 'ghost') : []);
+  const others = processes.value.holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !live.has(holder.pid));
   return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map(holderBlocker);
 }
 
@@ -76,13 +77,20 @@ function whyPartial(processes: Observed<ProcessView>): string {
   return processes.state === 'partial' ? processes.missing.map((gap) => `${gap.subject}: ${gap.why}`).slice(0, 3).join('; ') : '';
 }
 
-/** nvidia-persistenced holds every node for ever; a reset deals with it. Its name alone proves nothing, its unit or root does. */
 function holderBlocker(holder: NodeHolder): Blocker {
   const unit = unitIn(holder.cgroups ?? []);
-  const daemon = unit === 'nvidia-persistenced.service' || (holder.uid === 0 && holder.command === 'nvidia-persiste');
-  if (daemon) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
+  if (isPersistenceDaemon(holder, unit)) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
   const where = unit === null ? 'end it' : `systemctl stop ${unit}`;
   return hard('node-holder', `process ${holder.pid} (${printable(holder.command)}) has /dev/nvidia${holder.minorNumber} open`, where);
+}
+
+/**
+ * nvidia-persistenced holds every node for ever; a reset deals with it. Its name alone proves nothing, its unit or root
+ * does, but only outside containers and sessions: in those anybody can be root and have a unit of any name.
+ */
+function isPersistenceDaemon({ cgroups, uid, command }: NodeHolder, unit: string | null): boolean {
+  if (cgroups === null || managerIn(cgroups) !== null || containerIdsIn(cgroups).length > 0) return false;
+  return unit === 'nvidia-persistenced.service' || (uid === 0 && command === 'nvidia-persiste');
 }
 
 function boardBlockers(gpu: Gpu): readonly Blocker[] {

@@ -45,7 +45,11 @@ function byMigIndex(index: number, migIndex: number, gpus: readonly Gpu[]): read
   if (gpus.some((gpu) => gpu.index === null)) return gpus.map(whole);
   return gpus
     .filter((gpu) => gpu.index === index)
-    .flatMap((gpu) => gpu.migDevices.filter((mig) => mig.index === migIndex).map((mig) => ({ gpuUuid: gpu.uuid, migUuid: mig.uuid })));
+    .flatMap((gpu) => {
+      // A MIG device that is not there (any more) still names its GPU.
+      const named = gpu.migDevices.filter((mig) => mig.index === migIndex).map((mig) => ({ gpuUuid: gpu.uuid, migUuid: mig.uuid }));
+      return named.length > 0 ? named : [whole(gpu)];
+    });
 }
 
 function byMigUuid(reference: string, gpus: readonly Gpu[]): readonly NamedDevice[] {

@@ -6,7 +6,8 @@ import type { Snapshot } from '../model/snapshot.ts';
 /**
  * The snapshot with its engine's view counted as failed where this is not the engine that the ledger knows, or where a
  * container that the engine once had still has a live shim though the engine no longer lists it: such an engine does
- * not know what it runs. Podman has no lasting id; for it the question does not arise, since none of its processes is ended.
+ * not know what it runs. Podman has no lasting id, so a ledger of podman knows none; where the ledger knows one, podman is
+ * another engine, whose list says nothing about the containers of the first.
  */
 export function distrustEngine(snapshot: Snapshot, history: History): Snapshot {
   const { engine } = snapshot;
@@ -16,8 +17,8 @@ export function distrustEngine(snapshot: Snapshot, history: History): Snapshot {
 }
 
 function doubtAbout(engine: EngineView, snapshot: Snapshot, history: History): string | null {
-  if (history.engineId !== null && engine.engineId !== null && engine.engineId !== history.engineId) {
-    return `the engine's id is ${engine.engineId}, the ledger knows ${history.engineId}: another engine answers on this socket`;
+  if (history.engineId !== null && engine.engineId !== history.engineId) {
+    return `the engine's id is ${engine.engineId ?? `none (${engine.kind})`}, the ledger knows ${history.engineId}: another engine answers on this socket`;
   }
   const known = new Set(history.knownContainerIds);
   if (known.size === 0) return null;

@@ -7,6 +7,7 @@ import type { Assessment, Policy } from './assess.ts';
 import type { Trip } from './breaker.ts';
 import { decideConflicts } from './conflicts.ts';
 import { decideHealth } from './health.ts';
+import { containerFindings } from './limit-findings.ts';
 import { blockersIn } from './reset.ts';
 
 /** Findings of what was observed, before anything was decided: sources, boards, conflicts, references to nothing. */
@@ -77,14 +78,25 @@ export function decisionFindings({ decisions, outcomes, trips, acts }: Decided):
     const outcome = outcomes.find((each) => each.decision === index);
     return acts && (outcome === undefined || outcome.result === 'done' || outcome.result === 'already-gone');
   };
+  const reset = new Set(outcomes.flatMap(({ decision, result }) => (result === 'done' ? resetDevice(decisions[decision]) : [])));
   return [
-    ...decisions.flatMap((decision, index) => (decision.verdict === 'act' && settled(index) ? [] : findingOf(decision))),
+    ...decisions.flatMap((decision, index) => ((decision.verdict === 'act' && settled(index)) || isCleared(decision, reset) ? [] : findingOf(decision, outcomes.find((each) => each.decision === index)))),
     ...trips.map((trip): Finding => ({ id: 'breaker.tripped', severity: 'critical', subject: {}, message: `this pass wanted ${trip.wanted} acts of the kind ${trip.verb}, ${trip.allowed} are allowed: none was done`, remedy: 'look at the plan, then run by hand with --over-budget' })),
   ];
 }
 
-function findingOf(decision: Decision): readonly Finding[] {
+function resetDevice(decision: Decision | undefined): readonly string[] {
+  return decision?.verb === 'reset' && decision.target.kind === 'gpu' ? [decision.target.uuid] : [];
+}
+
+/** A reset takes the ghosts of its device away. */
+function isCleared({ reason, target }: Decision, reset: ReadonlySet<string>): boolean {
+  return reason === 'ghost' && target.kind === 'process' && target.gpuUuids.every((uuid) => reset.has(uuid));
+}
+
+function findingOf(decision: Decision, outcome: Outcome | undefined): readonly Finding[] {
   const { target } = decision;
+  if (target.kind === 'container') return containerFindings(decision, outcome);
   if (target.kind === 'process') return processFinding(target, decision.reason);
   return target.kind === 'gpu' ? resetFindings(decision, target.uuid) : [];
 }
@@ -114,6 +126,15 @@ function withheldId(blockers: readonly Blocker[]): string {
   const kinds = new Set(blockers.map((blocker) => blocker.kind));
   if (kinds.has('mig-enabled')) return 'gpu.dirty.mig';
   return kinds.has('container-claim') ? 'gpu.dirty.shared' : 'gpu.dirty';
+}
+
+/** What a reset of its device takes away. */
+const CLEARED_BY_RESET: ReadonlySet<string> = new Set(['gpu.recovery.reset', 'gpu.recovery.drain-and-reset', 'gpu.row_remap.pending', 'gpu.ghost']);
+
+/** The findings that are left once the planned resets are done: a dry run exits as if they were. */
+export function leftAfterResets(findings: readonly Finding[], decisions: readonly Decision[]): readonly Finding[] {
+  const planned = new Set(decisions.flatMap((decision) => (decision.verdict === 'act' ? resetDevice(decision) : [])));
+  return findings.filter(({ id, subject }) => subject.gpu === undefined || !CLEARED_BY_RESET.has(id) || !planned.has(subject.gpu));
 }
 
 /** One word for one device. *Unknown* wins over everything but a fault: it is never *clean*. */

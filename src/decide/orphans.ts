@@ -1,5 +1,6 @@
 import { GPU_UUID } from '../model/device.ts';
 import type { Decision, Evidence, ProcessTarget, Verdict } from '../model/decision.ts';
+import { seen } from '../model/observation.ts';
 import type { PresentProcess, ProcessIdentity } from '../model/process.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
@@ -35,21 +36,21 @@ export function decideOrphans(facts: OrphanFacts): readonly Decision<ProcessTarg
   const look = lookOf(facts.first);
   const candidates = candidatesIn(facts.first);
   const owners = ownershipIn(candidates.map(({ pid }) => pid), look, facts.rules);
-  const ending = new Set(candidates.map(({ pid }) => pid).filter((pid) => owners.get(pid)?.kind === 'orphan'));
-  return candidates.map((candidate) => {
+  const questions = candidates.map((candidate): Question => {
     const owner = owners.get(candidate.pid) ?? { kind: 'unknown', reason: 'process-unreadable', containerId: null };
     const process = look.processes.find((each) => each.pid === candidate.pid);
     const identity = process?.state === 'present' && look.bootId !== null ? identityOf(process, look.bootId) : null;
-    const answer = answerFor({ candidate, owner, identity, facts, mpsPeers: mpsPeersOf(candidate, candidates, ending) });
-    return {
-      round: facts.round,
-      verb: 'kill',
-      target: { kind: 'process', identity, pid: candidate.pid, name: candidate.rows[0]?.name ?? '', containerId: containerOf(owner), gpuUuids: candidate.gpuUuids },
-      verdict: answer.verdict,
-      reason: answer.reason,
-      evidence: { owner, ...answer.evidence },
-    };
+    return { candidate, owner, identity, facts };
   });
+  const answers = withoutMpsClients(questions.map((question) => ({ question, answer: answerFor(question) })), facts.first);
+  return answers.map(({ question: { candidate, owner, identity }, answer }) => ({
+    round: facts.round,
+    verb: 'kill',
+    target: { kind: 'process', identity, pid: candidate.pid, name: candidate.rows[0]?.name ?? '', containerId: containerOf(owner), gpuUuids: candidate.gpuUuids },
+    verdict: answer.verdict,
+    reason: answer.reason,
+    evidence: { owner, ...answer.evidence },
+  }));
 }
 
 interface Question {
@@ -57,32 +58,37 @@ interface Question {
   readonly owner: Ownership;
   readonly identity: ProcessIdentity | null;
   readonly facts: OrphanFacts;
-  readonly mpsPeers: readonly number[];
 }
 
 function answerFor(question: Question): Answer {
-  const { candidate, owner, facts, mpsPeers } = question;
-  if (owner.kind === 'ghost') return ghostAnswer(candidate.pid, facts);
+  const { candidate, owner, facts } = question;
+  if (owner.kind === 'ghost') return ghostAnswer(candidate, facts);
   if (owner.kind !== 'orphan') return { verdict: owner.kind === 'unknown' ? 'refuse' : 'leave', reason: owner.reason };
   if (!candidate.rows.some((row) => row.type.includes('C'))) return { verdict: 'leave', reason: 'not-compute' };
-  if (mpsPeers.length > 0) return { verdict: 'refuse', reason: 'mps-client', evidence: { mpsPeers } };
   return confirmed(question);
 }
 
-/** A ghost is one only if both looks say that there is no such process. */
-function ghostAnswer(pid: number, facts: OrphanFacts): Answer {
-  const again = facts.second?.processes.find((each) => each.pid === pid);
-  return { verdict: 'leave', reason: again?.state === 'absent' ? 'ghost' : 'not-confirmed' };
+/** A ghost is one only if both looks find it listed and not there: a process may end while it is being looked at. */
+function ghostAnswer({ pid, gpuUuids }: Candidate, { second }: OrphanFacts): Answer {
+  const again = second?.processes.find((each) => each.pid === pid);
+  if (second === null || again?.state !== 'absent') return { verdict: 'leave', reason: 'not-confirmed' };
+  const doubt = listDoubt(pid, gpuUuids, second);
+  return { verdict: 'leave', reason: doubt === null ? 'ghost' : doubt.reason === 'process-unlisted' ? 'process-gone' : 'not-confirmed' };
 }
 
 function confirmed({ candidate, owner, identity, facts }: Question): Answer {
   const { second, first } = facts;
   if (second === null || identity === null || second.takenAt - first.takenAt < facts.confirmAfterMs) return { verdict: 'leave', reason: 'not-confirmed' };
-  const doubt = doubtAbout({ identity, gpuUuids: candidate.gpuUuids, look: second, rules: facts.rules, mustBeListed: true });
+  const doubt = doubtAbout({ identity, gpuUuids: candidate.gpuUuids, look: second, rules: learned(facts), mustBeListed: true });
   if (doubt !== null) return doubt;
   const stuck = runStateOf(candidate.pid, lookOf(first)) === 'D' && runStateOf(candidate.pid, second) === 'D';
   if (stuck) return { verdict: 'leave', reason: 'stuck' };
   return { verdict: 'act', reason: owner.reason, evidence: { confirmedAfterMs: second.takenAt - first.takenAt } };
+}
+
+/** A ledger that knows no engine yet takes the one of the first look: both looks are at one engine. */
+function learned({ rules, first }: OrphanFacts): OwnershipRules {
+  return { ...rules, engineId: rules.engineId ?? seen(first.engine)?.engineId ?? null };
 }
 
 export interface IdentityQuestion {
@@ -131,16 +137,41 @@ function runStateOf(pid: number, look: ProcessLook): string | null {
   return process?.state === 'present' ? process.runState : null;
 }
 
-/** Other MPS clients on the same devices that are not orphans themselves: their server would take them down together. */
-function mpsPeersOf(candidate: Candidate, all: readonly Candidate[], ending: ReadonlySet<number>): readonly number[] {
-  if (!candidate.rows.some(isMps)) return [];
-  return all
-    .filter((other) => other.pid !== candidate.pid && !ending.has(other.pid) && other.rows.some(isMps) && other.gpuUuids.some((uuid) => candidate.gpuUuids.includes(uuid)))
-    .map(({ pid }) => pid);
+interface Answered {
+  readonly question: Question;
+  readonly answer: Answer;
 }
 
-function isMps(row: { readonly type: string }): boolean {
-  return row.type.startsWith('M');
+/**
+ * The answers, with every client of MPS spared whose server has other clients that are not ended as well: they would go
+ * down together. Sparing one may spare the next, so this goes on until nothing changes.
+ */
+function withoutMpsClients(all: readonly Answered[], first: Snapshot): readonly Answered[] {
+  const blind = unseenDevices(first);
+  const next = all.map((each): Answered => {
+    if (each.answer.verdict !== 'act' || !isMps(each.question.candidate)) return each;
+    const mpsPeers = mpsPeersOf(each.question.candidate, all);
+    if (mpsPeers.length === 0 && blind.length === 0) return each;
+    return { ...each, answer: { verdict: 'refuse', reason: 'mps-client', evidence: { mpsPeers, unseenDevices: blind } } };
+  });
+  return next.every((each, at) => each === all[at]) ? all : withoutMpsClients(next, first);
+}
+
+/** Other MPS clients on the same devices that live on. */
+function mpsPeersOf(candidate: Candidate, all: readonly Answered[]): readonly number[] {
+  return all
+    .filter(({ answer, question: { candidate: other } }) => other.pid !== candidate.pid && answer.verdict !== 'act' && isMps(other) && other.gpuUuids.some((uuid) => candidate.gpuUuids.includes(uuid)))
+    .map(({ question }) => question.candidate.pid);
+}
+
+/** Devices on which a server may have clients that were not seen. */
+function unseenDevices({ driver }: Snapshot): readonly string[] {
+  const missing = driver.state === 'partial' ? driver.missing.map(({ subject }) => subject) : [];
+  return [...missing, ...(seen(driver)?.gpus ?? []).filter(({ processes }) => processes.state === 'unknown').map(({ uuid }) => uuid)];
+}
+
+function isMps({ rows }: Candidate): boolean {
+  return rows.some(({ type }) => type.startsWith('M'));
 }
 
 function containerOf(owner: Ownership): string | null {

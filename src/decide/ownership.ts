@@ -46,13 +46,17 @@ function runningContainer(cgroups: readonly string[], answers: readonly EngineAn
   return answers.find((each) => ids.includes(each.containerId) && each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer)) ?? null;
 }
 
-/** A process title is no shield: a name counts only for root, or within a permitted unit. */
+/**
+ * A process title is no shield: a name counts only for root, or within a permitted unit. Nor is a user or a unit within a
+ * container, whoever's it is: there anybody can be anybody.
+ */
 function hostProcess(process: PresentProcess, cgroups: readonly string[], permit: PermitRules): Ownership {
   const unit = unitIn(cgroups);
+  const outside = containerIdsIn(cgroups).length === 0;
   const byUnit = unit !== null && permit.units.includes(unit);
   const byUser = process.uid !== null && permit.uids.has(process.uid);
   const byName = process.uid === 0 && permit.names.some((name) => name.slice(0, 15) === process.command);
-  return byUnit || byUser || byName ? { kind: 'permitted', reason: 'host-permitted', unit } : { kind: 'stray', reason: 'host-stray', unit };
+  return outside && (byUnit || byUser || byName) ? { kind: 'permitted', reason: 'host-permitted', unit } : { kind: 'stray', reason: 'host-stray', unit };
 }
 
 /** A process in the cgroup of containers of which none runs here: an orphan only where all the evidence is there. */

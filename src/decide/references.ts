@@ -23,15 +23,16 @@ export function referencesOf(container: InspectedContainer, deviceLabels: readon
     ...container.deviceRequests.flatMap(fromRequest),
     ...fromEnvironment(container),
     ...container.deviceNodes.flatMap(fromNode),
-    ...[...deviceLabels, SLOT_LABEL].flatMap((label) => fromLabel(container.labels[label])),
+    ...[...deviceLabels, SLOT_LABEL].flatMap((label) => fromLabel(Object.hasOwn(container.labels, label) ? container.labels[label] : undefined)),
   ];
 }
 
 function fromRequest(request: DeviceRequest): readonly Reference[] {
   if (request.driver === 'cdi' || request.deviceIds.some((id) => id.includes('='))) return request.deviceIds.flatMap(fromCdi);
-  const gpu = request.driver === 'nvidia' || request.capabilities.some((all) => all.includes('gpu') || all.includes('nvidia'));
-  if (!gpu || (request.driver !== '' && request.driver !== 'nvidia')) return [];
-  const ids = request.deviceIds.length > 0 ? request.deviceIds : countedIds(request.count);
+  // Without a driver's name the engine picks one by capability, and NVIDIA's answers to `gpu` as well as to `compute`, `utility`, …
+  if (request.driver !== '' && request.driver !== 'nvidia') return [];
+  // The engine joins the ids with commas, so one of them may hold several.
+  const ids = request.deviceIds.length > 0 ? request.deviceIds.flatMap(splitList) : countedIds(request.count);
   return ids.map((text) => ({ source: 'device-request', text, unresolved: 'nothing' }));
 }
 
@@ -71,11 +72,22 @@ function visibleDevices(list: string): readonly Reference[] {
   );
 }
 
-function fromNode(path: string): readonly Reference[] {
+function fromNode(written: string): readonly Reference[] {
+  const path = plainPath(written);
   const minor = /^\/dev\/nvidia(\d+)$/.exec(path)?.[1];
   if (minor !== undefined) return [{ source: 'device-node', text: path, unresolved: 'nothing' }];
-  const anyNode = path === '/' || path === '/dev' || path === '/dev/' || path.startsWith('/dev/nvidia-caps');
+  const anyNode = path === '/' || path === '/dev' || path.startsWith('/dev/nvidia-caps');
   return anyNode ? [{ source: 'device-node', text: path, unresolved: 'every-device' }] : [];
+}
+
+/** Without doubled slashes, dots and a slash at the end; `/dev/char/195:n`, the kernel's other name of a node, as /dev/nvidia<n>. */
+function plainPath(written: string): string {
+  const parts: string[] = [];
+  for (const part of written.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}`.replace(/^\/dev\/char\/195:(?=\d+$)/, '/dev/nvidia');
 }
 
 function fromLabel(value: string | undefined): readonly Reference[] {

@@ -1,4 +1,4 @@
-import { type Container, type InspectedContainer, isLive } from '../model/container.ts';
+import { type Container, type EngineView, type InspectedContainer, isLive } from '../model/container.ts';
 import type { AllocationTarget, Decision, Evidence, Verdict } from '../model/decision.ts';
 import type { Allocation, History } from '../model/history.ts';
 import type { ReasonCode } from '../model/reason.ts';
@@ -46,8 +46,14 @@ function answerFor(allocation: Allocation, facts: ReleaseFacts): Answer {
   const { engine } = facts.snapshot;
   if (engine.state === 'failed') return { verdict: 'refuse', reason: 'containers-unknown', evidence: { why: engine.why } };
   const container = engine.value.containers.find((each) => each.id === allocation.containerId);
-  if (container === undefined) return { verdict: 'act', reason: 'gone' };
+  if (container === undefined) return missingAnswer(allocation, engine.value);
   return presentAnswer(container, allocation, facts);
+}
+
+/** Gone is what the list lacks, unless the engine, asked for a process's sake, says otherwise of that very id. */
+function missingAnswer({ containerId }: Allocation, { answers }: EngineView): Answer {
+  const contradicted = answers.some((each) => each.containerId === containerId && each.answer !== 'not-found');
+  return contradicted ? { verdict: 'refuse', reason: 'containers-unknown', evidence: { why: 'the list lacks it, the engine does not say that it is gone' } } : { verdict: 'act', reason: 'gone' };
 }
 
 function presentAnswer(container: Container, allocation: Allocation, facts: ReleaseFacts): Answer {

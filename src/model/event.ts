@@ -14,7 +14,7 @@ interface EventKind {
 export const EVENTS = {
   'pass.started': { level: 'info', alert: false, meaning: 'A pass began; `gpuctl.job` says which.' },
   'pass.ended': { level: 'info', alert: false, meaning: 'A pass ended; `gpuctl.counts`, `gpuctl.duration_ms` and `gpuctl.exit` say how.' },
-  'pass.refused': { level: 'warn', alert: false, meaning: 'A pass did not run: another one holds the lock, or the configuration is not valid.' },
+  'pass.refused': { level: 'warn', alert: false, meaning: 'A pass did not run, or was ended: another one holds the lock, the configuration is not valid, the host has only just booted, or its time has passed; `event.reason` says which.' },
   'pass.recovered': { level: 'warn', alert: true, meaning: 'An earlier pass was killed in the middle; `gpuctl.acts` lists what was in flight.' },
   'observe.failed': { level: 'error', alert: true, meaning: 'A source could not be read at all; nothing was done that needs it.' },
   'observe.partial': { level: 'warn', alert: true, meaning: 'A source told only part; `gpuctl.missing` lists what it lacks.' },
@@ -41,6 +41,8 @@ export const EVENTS = {
   'container.runtime.stopped': { level: 'warn', alert: false, meaning: 'The container was stopped at its runtime limit.' },
   'container.removed': { level: 'info', alert: false, meaning: 'A leftover container was removed.' },
   'container.kept': { level: 'info', alert: false, meaning: 'A container past a limit was kept; `event.reason` says why.' },
+  'keep.granted': { level: 'info', alert: false, meaning: 'An owner, or root, keeps a container from the idle stop; `gpuctl.until` says for how long.' },
+  'keep.refused': { level: 'warn', alert: false, meaning: 'A request to keep a container was not granted; `gpuctl.uid` says whose it was.' },
   'breaker.tripped': { level: 'error', alert: true, meaning: 'A pass wanted more acts of one kind than its budget; it did none of that kind.' },
   'notify.failed': { level: 'warn', alert: false, meaning: 'A notice could not be delivered.' },
   'ledger.rebuilt': { level: 'error', alert: true, meaning: 'The ledger was corrupt or lost; it was set aside and begun anew.' },

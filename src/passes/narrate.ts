@@ -4,6 +4,7 @@ import type { Observed } from '../model/observation.ts';
 import { REASONS } from '../model/reason.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { blockersIn } from '../decide/reset.ts';
+import { containerEvents } from './narrate-containers.ts';
 
 /** One event for every source that did not tell everything. */
 export function observationEvents(snapshot: Snapshot): readonly GpuctlEvent[] {
@@ -23,7 +24,7 @@ export function decisionEvents(decision: Decision, outcome: Outcome | null): rea
     case 'process': return processEvents(decision, outcome);
     case 'gpu': return resetEvents(decision, outcome);
     case 'allocation': return releaseEvents(decision, outcome);
-    case 'container': return [];
+    case 'container': return containerEvents(decision, outcome);
   }
 }
 

@@ -6,9 +6,11 @@ import type { Decision, Outcome, Verb } from '../model/decision.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import { seen } from '../model/observation.ts';
 import { observationEvents } from './narrate.ts';
-import type { Actor, Clock, EventSink, Ledger, Observer } from './ports.ts';
+import { type Activity, sampleActivity } from './activity-step.ts';
+import type { Actor, Clock, EventSink, Ledger, LimitsParts, Observer } from './ports.ts';
+import { takeKeepRequests, type UserSide } from './user-side.ts';
 
-export type Job = 'health-check' | 'release-stale' | 'sample' | 'status';
+export type Job = 'health-check' | 'release-stale' | 'check-idle' | 'enforce-runtime' | 'cleanup-containers' | 'sample' | 'status';
 
 /** What a pass is given: the host, the memory, the rules. Only `cli/compose` builds the real ones. */
 export interface PassParts {
@@ -22,6 +24,10 @@ export interface PassParts {
   readonly ownerOf: (container: Container) => string | null;
   /** Null: nothing may be acted on (a dry run or a report). */
   readonly actor: Actor | null;
+  /** Absent: the pass has nothing to do with limits, and samples no activity. */
+  readonly limits?: LimitsParts;
+  /** Absent: the pass has nothing to do with users (a dry run or a report). */
+  readonly users?: UserSide;
   /** Why the pass was asked to end early; null: it was not. */
   readonly stopping: () => string | null;
 }
@@ -54,6 +60,8 @@ export interface Pass {
   /** The first and the latest look at the host; null before the first. */
   first: Assessment | null;
   latest: Assessment | null;
+  /** What the first look saw the containers do; null before it, or where the pass has nothing to do with limits. */
+  activity: Activity | null;
   round: number;
   /** UUIDs of the GPUs that were asked for; null: all, or not resolved yet. */
   selected: ReadonlySet<string> | null;
@@ -65,7 +73,7 @@ export function newPass(parts: PassParts, options: PassOptions): Pass {
     parts, options, startedAt,
     id: options.id,
     startedMonotonicMs: parts.clock.monotonicMs(),
-    decisions: [], outcomes: [], trips: [], first: null, latest: null, round: 0, selected: null,
+    decisions: [], outcomes: [], trips: [], first: null, latest: null, activity: null, round: 0, selected: null,
   };
 }
 
@@ -77,7 +85,9 @@ export async function observe(pass: Pass): Promise<Assessment> {
   if (options.records) remember(pass, before);
   const assessment = options.records ? assess(snapshot, parts.ledger.history(), parts.policy) : before;
   if (pass.first === null) for (const event of observationEvents(assessment.snapshot)) parts.sink.emit(event);
+  if (options.records && pass.first === null) takeKeepRequests(pass, assessment);
   if (options.devices.length > 0) pass.selected ??= selectDevices(options.devices, assessment);
+  if (pass.first === null) pass.activity = await sampleActivity(pass, assessment);
   pass.first ??= assessment;
   pass.latest = assessment;
   return assessment;

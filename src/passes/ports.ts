@@ -154,6 +154,8 @@ export interface LimitsParts {
   /** Null: nothing may be acted on. */
   readonly actor: ContainerActor | null;
   readonly notifier: Notifier | null;
+  /** The first run of a job at or after an instant, by the schedule; null: there is none. */
+  readonly nextRun: (job: 'check-idle' | 'enforce-runtime', after: number) => Promise<number | null>;
 }
 
 /** That an admin's sink was told of a subject, and by which job's pass. */
@@ -170,4 +172,32 @@ export interface NoticeLedger {
   /** Replaces what was known of the same sink and subject. */
   recordTold(told: readonly Told[]): void;
   forgetTold(told: readonly Pick<Told, 'sink' | 'subject'>[]): void;
+}
+
+/** What users without root may read of a pass. Throws what the file system says; the pass goes on without. */
+export interface UserExports {
+  /** Plain JSON for everybody. */
+  writePublic(value: object): void;
+  /** Plain JSON for each user alone; what was written for others before is removed. */
+  writeWhys(byUid: ReadonlyMap<number, object>): void;
+}
+
+/** A user's wish to keep a container from the idle stop, as he dropped it. Whether it is his container is still to be asked. */
+export interface KeepRequest {
+  /** Owner of the file that holds it. */
+  readonly uid: number;
+  /** A container's name or the start of its id. */
+  readonly container: string;
+  readonly forMs: number;
+}
+
+export interface KeepRefusal {
+  readonly uid: number;
+  readonly why: string;
+}
+
+/** The wishes that users dropped since the last pass. */
+export interface KeepRequests {
+  /** Takes them out of the folder, good and bad. Throws what the file system says about the folder itself. */
+  take(): { readonly requests: readonly KeepRequest[]; readonly refused: readonly KeepRefusal[] };
 }

@@ -99,8 +99,9 @@ async function resetOne(pass: Pass, entry: Numbered<GpuTarget>, context: Context
   if (again !== null) { finish(pass, entry, null, again); return; }
   const act = begin(pass, entry);
   const result = await pass.parts.actor.resetGpu(entry.decision.target, fresh.snapshot);
-  finish(pass, entry, act, result);
+  // Before the act ends: what dies in between is in flight, and a reset in flight counts.
   recordReset(pass, entry.decision.target, result);
+  finish(pass, entry, act, result);
 }
 
 /** The whole decision once more, on a look that has just been made. Null: it stands. */

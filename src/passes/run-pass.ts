@@ -1,10 +1,12 @@
-import { decideVerdict, decisionFindings, observationFindings } from '../decide/findings.ts';
+import { decideVerdict, decisionFindings, leftAfterResets, observationFindings } from '../decide/findings.ts';
 import { unexplainedMiB } from '../decide/dirt.ts';
+import { decideWaste, wasteSince } from '../decide/waste.ts';
 import type { Finding } from '../model/finding.ts';
 import { known } from '../model/reading.ts';
 import { isSelected, newPass, type Pass, type PassOptions, type PassParts } from './pass.ts';
 import { exitCodeFor, reportOf, type PassReport } from './report.ts';
 import { willAct } from './carry-out.ts';
+import { shareWithUsers } from './user-side.ts';
 import type { InFlightAct } from './ports.ts';
 
 /**
@@ -16,17 +18,19 @@ export async function runPass(parts: PassParts, options: PassOptions, story: (pa
   openPass(pass);
   await story(pass);
   const findings = findingsOf(pass);
-  const exit = exitCodeFor(pass, findings);
+  const exit = exitCodeFor(pass, options.dryRun && options.acts ? leftAfterResets(findings, pass.decisions) : findings);
   rememberMemory(pass);
   healthEvents(pass, findings);
   if (options.records) parts.ledger.endPass(pass.id, parts.clock.now(), exit);
+  const report = reportOf(pass, findings, exit);
+  if (options.records) shareWithUsers(pass, report);
   parts.sink.emit({
     action: 'pass.ended',
     message: `${options.job} ended with exit code ${exit}`,
     outcome: exit === 3 || exit === 4 ? 'failure' : 'success',
     facts: { exit, duration_ms: Math.round(parts.clock.monotonicMs() - pass.startedMonotonicMs), counts: countsOf(pass, findings) },
   });
-  return reportOf(pass, findings, exit);
+  return report;
 }
 
 function openPass({ parts, options, id, startedAt }: Pass): void {
@@ -45,14 +49,16 @@ function countResets({ ledger }: PassParts, acts: readonly InFlightAct[]): void 
   const { resets } = ledger.history();
   for (const { verb, target, at } of acts) {
     if (verb !== 'reset' || target.kind !== 'gpu') continue;
-    if (!resets.some((reset) => reset.gpuUuid === target.uuid && reset.at === at)) ledger.recordReset(target.uuid, false, at);
+    if (!resets.some((reset) => reset.gpuUuid === target.uuid && reset.at >= at)) ledger.recordReset(target.uuid, false, at);
   }
 }
 
 function findingsOf(pass: Pass): readonly Finding[] {
   if (pass.latest === null) return [];
+  const { limits, clock } = pass.parts;
+  const wasted = limits === undefined ? [] : decideWaste({ uses: limits.ledger.deviceUse(wasteSince(clock.now())), allocations: pass.latest.history.allocations, now: clock.now() });
   const decided = decisionFindings({ decisions: pass.decisions, outcomes: pass.outcomes, trips: pass.trips, acts: pass.options.acts });
-  return [...observationFindings(pass.latest, pass.parts.policy), ...decided].filter((finding) => finding.subject.gpu === undefined || isSelected(pass, finding.subject.gpu));
+  return [...observationFindings(pass.latest, pass.parts.policy), ...wasted, ...decided].filter((finding) => finding.subject.gpu === undefined || isSelected(pass, finding.subject.gpu));
 }
 
 /** Memory that nobody explains, as the first look saw it: what later passes judge dirt by. */
@@ -67,7 +73,8 @@ function rememberMemory({ first, options, parts }: Pass): void {
 }
 
 function healthEvents(pass: Pass, findings: readonly Finding[]): void {
-  if (pass.options.job === 'sample' || pass.options.job === 'status') return;
+  // Only these two judge every device.
+  if (pass.options.job !== 'health-check' && pass.options.job !== 'release-stale') return;
   for (const gpu of (pass.latest?.gpus ?? []).filter((each) => isSelected(pass, each.uuid))) {
     const mine = findings.filter((finding) => finding.subject.gpu === gpu.uuid);
     const verdict = decideVerdict(gpu.uuid, gpu.processes.state === 'known', findings);
@@ -84,7 +91,7 @@ function healthEvents(pass: Pass, findings: readonly Finding[]): void {
 function countsOf(pass: Pass, findings: readonly Finding[]): Readonly<Record<string, number>> {
   const count = (verb: string): number => pass.outcomes.filter((outcome) => outcome.result === 'done' && pass.decisions[outcome.decision]?.verb === verb).length;
   return {
-    released: count('release'), ended: count('kill'), reset: count('reset'),
+    released: count('release'), ended: count('kill'), reset: count('reset'), warned: count('warn'), stopped: count('stop'), removed: count('remove'),
     refused: pass.outcomes.filter((outcome) => outcome.result === 'refused').length,
     failed: pass.outcomes.filter((outcome) => outcome.result === 'failed').length,
     planned: willAct(pass) ? 0 : pass.decisions.filter((decision) => decision.verdict === 'act').length,

@@ -1,6 +1,7 @@
-import { observe, type Pass } from './pass.ts';
+import { idleRound } from './idle-round.ts';
+import type { Pass } from './pass.ts';
 
-/** Every five minutes: one look, remembered. */
+/** Every five minutes: one look, remembered; idle containers are warned, but never stopped. */
 export async function sample(pass: Pass): Promise<void> {
-  await observe(pass);
+  await idleRound(pass, { mayStop: false });
 }

@@ -1,4 +1,5 @@
 import { EVENTS, type GpuctlEvent, type Level } from '../model/event.ts';
+import { defused } from '../model/text.ts';
 import { type Bounds, clean, snakeCase } from './clean.ts';
 import { ECS_VERSION, EVENT_SCHEMA, FACT_NAME, type FieldName, FIELDS } from './event-fields.ts';
 
@@ -50,16 +51,9 @@ export function renderEvent(event: GpuctlEvent, context: EventContext): string {
   return line;
 }
 
-/** Controls, format characters (bidirectional overrides among them), line separators, private and unassigned code points. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
-
 /** JSON escapes what is below U+0020; a terminal is driven by more than that. */
 function renderJson(value: object): string {
-  return JSON.stringify(value).replace(UNPRINTABLE, escaped);
-}
-
-function escaped(character: string): string {
-  return Array.from({ length: character.length }, (_, n) => `\\u${character.charCodeAt(n).toString(16).padStart(4, '0')}`).join('');
+  return defused(JSON.stringify(value));
 }
 
 function fixedFields(event: GpuctlEvent, context: EventContext): Partial<Record<FieldName, unknown>> {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { askEngine, callEngine } from './engine-api.ts';
@@ -80,6 +80,8 @@ export interface Engine {
 export interface EngineOptions {
   /** Where to live; default: a sandbox of its own, swept by dispose(). */
   readonly sandbox?: Sandbox;
+  /** Containers live on while the daemon does not run, and it takes them over when it comes back. */
+  readonly liveRestore?: boolean;
 }
 
 /** Starts dockerd with stub NVIDIA runtimes, its own containerd, key and folders, no networking, and one image. */
@@ -91,7 +93,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
   const daemon = { generation: 0, key: 0, child: null as ChildProcess | null, id: '' };
   const socketPath = join(dir, 'docker.sock');
   const boot = async (): Promise<void> => {
-    daemon.child = spawnDaemon({ dir, sandboxDir: owned.dir, socketPath, generation: daemon.generation, key: daemon.key });
+    daemon.child = spawnDaemon({ dir, sandboxDir: owned.dir, socketPath, generation: daemon.generation, key: daemon.key, liveRestore: options.liveRestore === true });
     owned.trackProcess(daemon.child.pid ?? -1, processStat(daemon.child.pid ?? -1)?.startTicks ?? -1);
     await untilAnswering(daemon.child, socketPath, dir);
     const info = await askEngine(socketPath, 'GET', '/info') as { ID: string };
@@ -135,6 +137,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
       child.ref();
       child.kill('SIGKILL');
       await gone;
+      await untilContainerdGone(join(owned.dir, `gen${daemon.generation}`));
     },
     restart: boot,
     async restartWithOtherDataRoot({ newId = false } = {}) {
@@ -152,6 +155,16 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
   return engine;
 }
 
+/** Its containerd dies with it, but a little later; a daemon that starts meanwhile would take it for its own and wait in vain. */
+async function untilContainerdGone(home: string): Promise<void> {
+  const file = join(home, 'exec', 'containerd', 'containerd.pid');
+  if (!existsSync(file)) return;
+  const pid = Number(readFileSync(file, 'utf8'));
+  const isAlive = (): boolean => (processStat(pid)?.state ?? 'Z') !== 'Z';
+  while (isAlive()) await delay(5);
+  rmSync(file, { force: true });
+}
+
 /** What the NVIDIA toolkit would be: the hook swallows its input, the runtime is runc. */
 function writeStubs(dir: string): void {
   const bin = join(dir, 'bin');
@@ -162,23 +175,29 @@ function writeStubs(dir: string): void {
   };
   stub('nvidia-container-runtime-hook', 'cat >/dev/null\nexit 0');
   stub('nvidia-container-runtime', 'exec runc "$@"');
+  // A privileged container gets every capability, and does not start on a machine that lacks one; test machines may lack this one.
+  stub('modest-runtime', `if [ $((0x$(sed -n 's/^CapBnd:[[:space:]]*//p' /proc/self/status) >> 24 & 1)) = 0 ]; then
+	for arg; do [ "$last" = --bundle ] && sed -i 's/"CAP_SYS_RESOURCE",//g; s/,"CAP_SYS_RESOURCE"//g' "$arg/config.json"; last=$arg; done
+fi
+exec runc "$@"`);
 }
 
-interface DaemonPlace { readonly dir: string; readonly sandboxDir: string; readonly socketPath: string; readonly generation: number; readonly key: number }
+interface DaemonPlace { readonly dir: string; readonly sandboxDir: string; readonly socketPath: string; readonly generation: number; readonly key: number; readonly liveRestore: boolean }
 
-function spawnDaemon({ dir, sandboxDir, socketPath, generation, key }: DaemonPlace): ChildProcess {
+function spawnDaemon({ dir, sandboxDir, socketPath, generation, key, liveRestore }: DaemonPlace): ChildProcess {
   // The sweep looks for containers in gen*/data of the sandbox.
   const home = join(sandboxDir, `gen${generation}`);
   mkdirSync(home, { recursive: true });
   const config = join(dir, `daemon-${key}.json`);
   // Docker 20.10 takes its engine id from this key, later ones from a file in the data folder.
-  writeFileSync(config, JSON.stringify({ 'deprecated-key-path': join(dir, `key-${key}.json`) }));
+  writeFileSync(config, JSON.stringify({ 'deprecated-key-path': join(dir, `key-${key}.json`), 'live-restore': liveRestore }));
   const log = openSync(join(dir, 'dockerd.log'), 'a');
   const args = [
     `--config-file=${config}`, `--host=unix://${socketPath}`,
     `--data-root=${join(home, 'data')}`, `--exec-root=${join(home, 'exec')}`, `--pidfile=${join(home, 'docker.pid')}`,
     '--iptables=false', '--ip6tables=false', '--bridge=none', '--storage-driver=vfs',
     `--add-runtime=nvidia=${join(dir, 'bin', 'nvidia-container-runtime')}`,
+    `--add-runtime=modest=${join(dir, 'bin', 'modest-runtime')}`,
   ];
   const child = spawn('dockerd', args, { detached: true, stdio: ['ignore', log, log], env: { ...process.env, PATH: `${join(dir, 'bin')}:/usr/sbin:/usr/bin:/sbin:/bin` } });
   child.on('error', () => undefined);
@@ -211,8 +230,8 @@ function createBody(given: ContainerOptions): unknown {
     ...(given.user !== undefined && { User: given.user }),
     HostConfig: {
       NetworkMode: 'none',
+      ...(given.privileged === true && { Privileged: true, Runtime: 'modest' }),
       ...(given.runtime !== undefined && { Runtime: given.runtime }),
-      ...(given.privileged === true && { Privileged: true }),
       ...(given.pidHost === true && { PidMode: 'host' }),
       ...(given.binds !== undefined && { Binds: given.binds }),
       Devices: devices.map((path) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: 'rwm' })),

@@ -72,13 +72,19 @@ function sightOfLook(look: ProcessLook, pid: number): Sight {
 
 /** May this process be sent a signal, after these two looks? */
 export function mayEnd(host: Host, pid: number, second: ProcessLook): boolean {
+  return isEndable(host, pid, second) && !sharesServer(host, pid, second);
+}
+
+function isEndable(host: Host, pid: number, second: ProcessLook): boolean {
   const a = sightOfSnapshot(host, pid);
   const b = sightOfLook(second, pid);
   if (!isTrustedList(host)) return false;
   if (b.at - a.at < host.config.orphans.confirmAfterMs) return false;
   if (a.process?.state !== 'present' || b.process?.state !== 'present') return false;
   if (a.process.startTicks !== b.process.startTicks || a.bootId === null || a.bootId !== b.bootId) return false;
-  if (!isListedForCompute(host, pid) || isOneOfManyMpsClients(host, pid)) return false;
+  if (a.process.runState === 'D' && b.process.runState === 'D') return false;
+  if (a.engine?.engineId !== b.engine?.engineId) return false;
+  if (!isListedForCompute(host, pid)) return false;
   if (b.onDevices === null || !b.onDevices.some((uuid) => a.onDevices?.includes(uuid))) return false;
   return isOrphan(a, host) && isOrphan(b, host);
 }
@@ -92,7 +98,7 @@ export function mayStillEnd(host: Host, target: { readonly pid: number; readonly
 function isOrphan({ process, ownPids, shims, engine, answer }: Sight, { history }: Host): boolean {
   if (process?.state !== 'present' || process.cgroups === null || shims === null || engine === null) return false;
   if (process.pid === 1 || process.pid <= 0 || ownPids.includes(process.pid)) return false;
-  if (process.runState === 'Z' || process.runState === 'X' || process.runState === 'D') return false;
+  if (process.runState === 'Z' || process.runState === 'X') return false;
   if (engine.kind !== 'docker' || engine.engineId === null) return false;
   if (history.engineId !== null && engine.engineId !== history.engineId) return false;
   if (process.cgroups.some(isTheirs)) return false;
@@ -123,34 +129,57 @@ function isListedForCompute({ snapshot }: Host, pid: number): boolean {
   return gpusOf(snapshot).some(({ processes }) => processes.state === 'known' && processes.processes.some((each) => each.pid === pid && COMPUTE.includes(each.type)));
 }
 
-function isOneOfManyMpsClients({ snapshot }: Host, pid: number): boolean {
-  return gpusOf(snapshot).some(({ processes }) => {
-    const clients = processes.state === 'known' ? processes.processes.filter(({ type }) => type.startsWith('M')) : [];
-    return clients.some((each) => each.pid === pid) && clients.some((each) => each.pid !== pid);
-  });
+/**
+ * "A client of MPS is alerted, not ended, while its server has other clients": others, that is, than those that would be
+ * ended with it. Whoever shares a device, directly or through others, may share the server.
+ */
+function sharesServer(host: Host, pid: number, second: ProcessLook): boolean {
+  const gpus = gpusOf(host.snapshot);
+  const clientsOn = (gpu: Gpu): readonly number[] => (gpu.processes.state === 'known' ? gpu.processes.processes.filter(({ type }) => type.startsWith('M')).map((each) => each.pid) : []);
+  const everybody = new Set(gpus.flatMap(clientsOn));
+  if (!everybody.has(pid)) return false;
+  if (host.snapshot.driver.state !== 'complete' || gpus.some(({ processes }) => processes.state !== 'known')) return true;
+  const together = new Set([pid]);
+  for (let grown = -1; grown !== together.size;) {
+    grown = together.size;
+    for (const gpu of gpus) if (clientsOn(gpu).some((each) => together.has(each))) for (const each of clientsOn(gpu)) together.add(each);
+  }
+  return [...together].some((each) => each !== pid && !isEndable(host, each, second));
 }
 
 /** Is the engine the ledger's, and does it know what it runs? "A container that vanished from the list still has a live shim": it does not. */
 export function isTrustedList({ snapshot, history }: Host): boolean {
   if (snapshot.engine.state === 'failed') return false;
   const { engineId, kind, containers } = snapshot.engine.value;
-  if (kind === 'docker' && (engineId === null || (history.engineId !== null && engineId !== history.engineId))) return false;
-  if (snapshot.processes.state === 'failed') return true;
+  if ((kind === 'docker' && engineId === null) || (history.engineId !== null && engineId !== history.engineId)) return false;
+  if (snapshot.processes.state === 'failed') return history.knownContainerIds.length === 0;
   const shimmed = snapshot.processes.value.shims.flatMap(({ containerIds }) => containerIds);
   return !history.knownContainerIds.some((id) => shimmed.includes(id) && !containers.some((each) => each.id === id));
 }
 
-/** May this GPU be reset now? `endedOrphan`: one was ended on it in this pass. */
-export function mayReset(host: Host, uuid: string, endedOrphan: boolean): boolean {
+/** What happened on the device earlier in this pass. */
+export interface Earlier {
+  /** An orphan was ended on it. */
+  readonly endedOrphan: boolean;
+  /** Pids that two looks found to be listed and not to exist. */
+  readonly ghosts: readonly number[];
+  /** What was unexplained, MiB, at each look since an orphan was ended on it. */
+  readonly readings: readonly (number | null)[];
+}
+
+/** May this GPU be reset now? */
+export function mayReset(host: Host, uuid: string, earlier: Earlier): boolean {
+  const { endedOrphan } = earlier;
   const { snapshot, history, config, now } = host;
   const gpu = gpusOf(snapshot).find((each) => each.uuid === uuid);
   if (gpu === undefined || gpu.processes.state !== 'known' || snapshot.processes.state !== 'complete') return false;
   if (now - snapshot.takenAt > 2000 || now < snapshot.takenAt) return false;
   if (snapshot.engine.state !== 'complete' || !isTrustedList(host)) return false;
   if (config.reset.policy === 'never' || (config.reset.policy === 'after-orphans' && !endedOrphan)) return false;
+  if (!isWanted(gpu, host, earlier)) return false;
   if (gpu.migCurrent.kind === 'error' || (gpu.migCurrent.kind === 'value' && gpu.migCurrent.value)) return false;
   if (gpu.displayActive.kind === 'error' || (gpu.displayActive.kind === 'value' && gpu.displayActive.value)) return false;
-  if (snapshot.engine.value.containers.some((each) => !each.inspected || (claimsGpu(each, gpu, host) && !isReleased(each, gpu, history)))) return false;
+  if (snapshot.engine.value.containers.some((each) => !each.inspected || (claimsGpu(each, gpu, host) && !isReleased(each, history)))) return false;
   const { listed, holders } = snapshot.processes.value;
   if (gpu.processes.processes.some(({ pid }) => listed.find((each) => each.pid === pid)?.state !== 'absent')) return false;
   if (holders.some((each) => (gpu.minorNumber === null || each.minorNumber === gpu.minorNumber) && !isPersistenceDaemon(each))) return false;
@@ -160,16 +189,44 @@ export function mayReset(host: Host, uuid: string, endedOrphan: boolean): boolea
   return resets.filter(({ at }) => now - at < 24 * HOUR).length < config.reset.maxPerDay;
 }
 
-function isPersistenceDaemon({ command, uid, cgroups }: NodeHolder): boolean {
-  return command.startsWith('nvidia-persiste') && (uid === 0 || (cgroups ?? []).some((path) => path.split('/').includes('nvidia-persistenced.service')));
+/** "Dirty after orphans were ended, or health asks for it." */
+function isWanted(gpu: Gpu, { history, config, now }: Host, { endedOrphan, ghosts, readings }: Earlier): boolean {
+  if (gpu.recovery.kind === 'value' && (gpu.recovery.value === 'reset' || gpu.recovery.value === 'drain-and-reset')) return true;
+  if (gpu.repairPending.kind === 'value' && gpu.repairPending.value) return true;
+  if (gpu.processes.state !== 'known') return false;
+  if (gpu.processes.processes.some(({ pid }) => ghosts.includes(pid))) return true;
+  const limit = config.dirty.memoryMiB;
+  const unexplained = unexplainedBy(gpu, history);
+  if (unexplained === null || unexplained <= limit) return false;
+  if (endedOrphan && readings.length >= 2 && readings.every((each) => each !== null && each > limit)) return true;
+  if (history.resetWants.some((want) => want.gpuUuid === gpu.uuid && want.reason === 'dirty-memory')) return true;
+  const samples = history.memory.filter((each) => each.gpuUuid === gpu.uuid);
+  const lasting = samples.filter(({ at }) => samples.every((other) => other.at < at || (other.unexplainedMiB > limit && other.at <= now)));
+  return lasting.length + 1 >= 3 && lasting.some(({ at }) => now - at >= 10 * 60_000);
 }
 
-/** Released, and not started since. */
-function isReleased({ id, startedAt }: InspectedContainer, { uuid }: Gpu, { allocations }: History): boolean {
-  const its = allocations.filter((each) => each.containerId === id && each.gpuUuid === uuid);
-  return its.some(({ releasedAt }) => releasedAt !== null)
-    && its.every((each) => each.releasedAt !== null)
-    && its.some((each) => each.startedAt === startedAt);
+/** "Used − baseline − Σ processes"; null: not known. */
+export function unexplainedBy(gpu: Gpu, { baselines }: History): number | null {
+  if (gpu.processes.state !== 'known' || gpu.usedMiB.kind !== 'value') return null;
+  let rest = gpu.usedMiB.value - (baselines.find(({ gpuUuid }) => gpuUuid === gpu.uuid)?.usedMiB ?? 0);
+  for (const { usedMiB } of gpu.processes.processes) {
+    if (usedMiB === null) return null;
+    rest -= usedMiB;
+  }
+  return rest;
+}
+
+/** By its unit or as root, and outside containers and sessions: a name or a unit there proves nothing. */
+function isPersistenceDaemon({ command, uid, cgroups }: NodeHolder): boolean {
+  const paths = cgroups ?? [];
+  if (paths.some(isTheirs) || paths.some((path) => /[0-9a-f]{64}/.test(path))) return false;
+  return (uid === 0 && command.startsWith('nvidia-persiste')) || paths.some((path) => path.split('/').includes('nvidia-persistenced.service'));
+}
+
+/** "Allocation released: no claim of that container id counts until it starts again." A running one has started again. */
+function isReleased({ id, startedAt, state }: InspectedContainer, { allocations }: History): boolean {
+  if (['running', 'paused', 'restarting', 'unknown'].includes(state)) return false;
+  return allocations.some((each) => each.containerId === id && each.startedAt === startedAt && each.releasedAt !== null);
 }
 
 /** Does this container refer to this GPU by anything that the design names? A lower bound: the rule may see more. */
@@ -182,15 +239,18 @@ export function claimsGpu(container: InspectedContainer, gpu: Gpu, { snapshot, c
   });
   const node = deviceNodes.some((path) => path === '/dev' || (gpu.minorNumber !== null && path === `/dev/nvidia${gpu.minorNumber}`));
   const visible = env.filter((each) => each.startsWith('NVIDIA_VISIBLE_DEVICES=')).map((each) => each.slice('NVIDIA_VISIBLE_DEVICES='.length));
-  const environment = (runtime === 'nvidia' ? visible : []).concat(effectiveVisibleDevices ?? []).some((list) => list.split(',').some((each) => names(gpu, each.trim())));
+  const effective = runtime === 'nvidia' || deviceRequests.length > 0 ? (effectiveVisibleDevices ?? []) : [];
+  const environment = (runtime === 'nvidia' ? visible : []).concat(effective).some((list) => list.split(',').some((each) => names(gpu, each.trim())));
   const labelled = config.labels.device.some((label) => Object.hasOwn(labels, label) && (labels[label] ?? '').split(',').some((each) => nameOfUuid(gpu, each.trim())));
   return requested || node || environment || labelled || hasLiveProcess(container, gpu, snapshot);
 }
 
-function hasLiveProcess({ id }: InspectedContainer, { processes }: Gpu, snapshot: Snapshot): boolean {
+function hasLiveProcess({ id, state }: InspectedContainer, { processes }: Gpu, snapshot: Snapshot): boolean {
+  if (!['running', 'paused', 'restarting', 'unknown'].includes(state)) return false;
   if (processes.state !== 'known' || snapshot.processes.state === 'failed') return false;
-  const { listed } = snapshot.processes.value;
+  const { listed, ownPids } = snapshot.processes.value;
   return processes.processes.some(({ pid }) => {
+    if (ownPids.includes(pid)) return false;
     const process = listed.find((each) => each.pid === pid);
     return process?.state === 'present' && (process.cgroups ?? []).some((path) => dockerIds(path).includes(id));
   });
@@ -207,20 +267,22 @@ function nameOfUuid({ uuid, migDevices }: Gpu, reference: string): boolean {
 /** May this allocation be called released? */
 export function mayRelease(host: Host, { containerId, startedAt, releasedAt }: Allocation): boolean {
   const { snapshot, history, config, now } = host;
-  if (releasedAt !== null || snapshot.engine.state !== 'complete' || !isTrustedList(host)) return false;
+  // An engine is partial where one container could not be inspected: the list itself is whole.
+  if (releasedAt !== null || snapshot.engine.state === 'failed' || !isTrustedList(host)) return false;
+  const said = snapshot.engine.value.answers.find((each) => each.containerId === containerId)?.answer ?? 'not-found';
   const container = snapshot.engine.value.containers.find((each) => each.id === containerId);
-  if (container === undefined) return true;
-  if (!container.inspected) return false;
+  if (container === undefined) return said === 'not-found';
+  if (!container.inspected || container.startedAt !== startedAt) return false;
   const { gpuHoldAfterStopMs: hold } = limitValuesOf({ owner: null, type: typeOf(container, config), unixGroups: [] }, config);
   const { createdTimeoutMs } = config.leftovers;
   if (container.state === 'created') {
-    if (hold === null || createdTimeoutMs === null || container.createdAt === null || startedAt !== null) return false;
-    return waited(container.createdAt, now, history) >= Math.max(hold, createdTimeoutMs);
+    if (hold === null || createdTimeoutMs === null || container.createdAt === null || container.createdAt > now) return false;
+    return waited(container.createdAt, now, history) > Math.max(hold, createdTimeoutMs);
   }
-  if (container.state !== 'exited' && container.state !== 'dead') return false;
+  if (!['exited', 'dead', 'removing'].includes(container.state)) return false;
   if (hold === null) return false;
   if (hold === 0) return true;
-  return container.finishedAt !== null && container.finishedAt <= now && waited(container.finishedAt, now, history) >= hold;
+  return container.finishedAt !== null && container.finishedAt <= now && waited(container.finishedAt, now, history) > hold;
 }
 
 /** "No clock starts before gpuctl's first pass on the host." */

@@ -24,6 +24,10 @@ const PLANTED: readonly (readonly [file: string, line: string])[] = [
   ['src/act/b.ts', "import { x } from '../record/lock.ts'; export const y = x;"],
   ['src/record/ledger/a.ts', "import { x } from '../../act/actor.ts'; export const y = x;"],
   ['src/passes/a.ts', "import { x } from '../record/lock.ts'; export const y = x;"],
+  ['src/schedule/a.ts', "import { x } from '../observe/host.ts'; export const y = x;"],
+  ['src/schedule/b.ts', "import { readFileSync } from 'node:fs'; export const y = readFileSync;"],
+  ['src/schedule/c.ts', 'export const now = Date.now();'],
+  ['src/decide/f.ts', "import { x } from '../schedule/slots.ts'; export const y = x;"],
   ['src/passes/b.ts', "import { x } from '../observe/host.ts'; export const y = x;"],
 ];
 

@@ -4,7 +4,7 @@ import { isoTime } from '../../model/time.ts';
 import { openLedger } from '../../record/ledger/open.ts';
 import { ledgerFile, systemClock } from '../compose.ts';
 import { printable } from '../../model/text.ts';
-import { colours, renderTable } from '../render/text.ts';
+import { colours, renderJson, renderTable } from '../render/text.ts';
 import type { Command } from '../run.ts';
 
 /** `gpuctl allocations`: the ledger's open allocations; with `--all` the released ones that it still knows as well. */
@@ -15,7 +15,7 @@ export function allocationsCommand({ all = false }: { readonly all?: boolean }):
     try {
       if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
       const shown = ledger.history().allocations.filter((each) => all || each.releasedAt === null);
-      process.stdout.write(globals.json === true ? `${JSON.stringify(shown.map(toJson), null, 2)}\n` : renderAllocations(shown, globals));
+      process.stdout.write(globals.json === true ? renderJson(shown.map(toJson)) : renderAllocations(shown, globals));
       return ExitCode.ok;
     } finally {
       ledger.close();

@@ -8,13 +8,17 @@ import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import { seen } from '../../model/observation.ts';
 import { inspectContainers, listContainers } from '../../observe/docker/index.ts';
 import { readUsers } from '../../observe/users.ts';
+import { refuseCollisions } from '../collisions.ts';
 import { engineHost } from '../compose.ts';
 import type { Globals } from '../globals.ts';
+import { renderJson } from '../render/text.ts';
 import type { Command } from '../run.ts';
 
-/** `gpuctl config check`: mistakes have ended the run before this; what is left is to say that there are none. */
-export const configCheckCommand: Command = async ({ sources, warnings }, globals) => {
-  if (globals.json === true) process.stdout.write(`${JSON.stringify({ valid: true, sources, warnings }, null, 2)}\n`);
+/** `gpuctl config check`: mistakes have ended the run before this, but for a schedule whose passes collide. */
+export const configCheckCommand: Command = async (loaded, globals) => {
+  refuseCollisions(loaded, globals);
+  const { sources, warnings } = loaded;
+  if (globals.json === true) process.stdout.write(renderJson({ valid: true, sources, warnings }));
   else if (globals.quiet !== true) process.stdout.write(`${sources.length === 0 ? 'no file: the built-in defaults apply' : `${sources.join(', ')}: no mistakes`}\n`);
   return warnings.length === 0 ? ExitCode.ok : ExitCode.findings;
 };
@@ -35,7 +39,7 @@ export function printDefaultConfig(): void {
 
 function print(loaded: LoadedConfig, subject: OwnerFacts | null, globals: Globals): void {
   const shown = showConfig(loaded, subject);
-  process.stdout.write(globals.json === true ? `${JSON.stringify(shown, null, 2)}\n` : `${renderConfigShow(shown)}\n`);
+  process.stdout.write(globals.json === true ? renderJson(shown) : `${renderConfigShow(shown)}\n`);
 }
 
 function ownerFacts(owner: string | null, type: string | null): OwnerFacts {

@@ -1,19 +1,32 @@
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
+import { freeGpus, type FreeMig, freeMigs } from '../../passes/free.ts';
 import { healthCheck } from '../../passes/health-check.ts';
-import type { DeviceReport, PassReport } from '../../passes/report.ts';
+import type { PassReport } from '../../passes/report.ts';
+import { ageOf, readPublicExport } from '../exported.ts';
+import type { Globals } from '../globals.ts';
 import { reportPass } from '../pass-command.ts';
+import { renderAge } from '../render/text.ts';
 import type { Command } from '../run.ts';
+
+/** Three samples are missing: what was free then says nothing about now. */
+const TOO_OLD_MS = 15 * 60_000;
+
+interface Free {
+  readonly gpus: readonly string[];
+  readonly migs: readonly FreeMig[];
+}
 
 /**
  * `gpuctl free`: devices without a claim, without a process, and clean, one UUID a line. What is not known to be free is
- * not printed. With `--count n` exactly n, or none and exit 1.
+ * not printed. With `--count n` exactly n, or none and exit 1. A user who may not ask the engine gets what the last pass
+ * exported, and its age on stderr.
  */
 export function freeCommand({ count, mig }: { readonly count?: string; readonly mig?: string }): Command {
   return async (loaded, globals) => {
     const wanted = count === undefined ? null : parseCount(count);
     const report = await reportPass({ job: 'status', story: healthCheck, acts: false, records: false, devices: [], asks: false }, loaded, globals);
-    if (report.observed.nvidia_smi === 'failed' || report.observed.engine === 'failed') throw notKnown(report);
-    const free = report.devices.flatMap((device) => (mig === undefined ? freeGpu(device) : freeMigs(device, mig)));
+    const { gpus, migs } = freeNow(report) ?? freeLately(report, loaded.config.state.dir, globals);
+    const free = mig === undefined ? gpus : migs.filter((each) => each.profile === mig).map((each) => each.uuid);
     const enough = wanted === null || free.length >= wanted;
     const shown = enough ? free.slice(0, wanted ?? free.length) : [];
     process.stdout.write(globals.json === true ? `${JSON.stringify(shown)}\n` : shown.map((uuid) => `${uuid}\n`).join(''));
@@ -26,21 +39,22 @@ function parseCount(text: string): number {
   throw new GpuctlError(`--count ${JSON.stringify(text)}: expected a whole number from 1`, { code: 'usage', exitCode: ExitCode.usage });
 }
 
-function notKnown({ findings }: PassReport): GpuctlError {
-  const why = findings.filter((finding) => finding.id.endsWith('.failed')).map((finding) => finding.message).join('; ');
-  return new GpuctlError(`what is free is not known: ${why}`, { code: 'not-observed', exitCode: ExitCode.notObserved });
+/** Null: it is not known. */
+function freeNow({ observed, devices }: PassReport): Free | null {
+  return observed.nvidia_smi === 'failed' || observed.engine === 'failed' ? null : { gpus: freeGpus(devices), migs: freeMigs(devices) };
 }
 
-function freeGpu(device: DeviceReport): readonly string[] {
-  const held = device.claims.some((claim) => !claim.released) || device.processes === null || device.processes.length > 0;
-  return held || device.mig !== null || device.verdict !== 'clean' ? [] : [device.uuid];
+/** For a user without the right to look himself. Root sees as much as the pass did: what failed for him has really failed. */
+function freeLately(report: PassReport, stateDir: string, { quiet }: Globals): Free {
+  const exported = process.geteuid?.() === 0 ? null : readPublicExport(stateDir);
+  if (exported === null || exported.free === null) throw notKnown(report, null);
+  const ageMs = ageOf(exported, Date.now());
+  if (ageMs > TOO_OLD_MS) throw notKnown(report, `the last pass was ${renderAge(ageMs)} ago`);
+  if (quiet !== true) process.stderr.write(`gpuctl: as the last pass saw it, ${renderAge(ageMs)} ago\n`);
+  return { gpus: exported.free, migs: exported.free_mig ?? [] };
 }
 
-/** A MIG device is held by a claim on it, or on the whole GPU. A process on the parent that cannot be told apart holds all of them. */
-function freeMigs(device: DeviceReport, profile: string): readonly string[] {
-  if (device.verdict !== 'clean' || device.processes === null) return [];
-  const claims = device.claims.filter((claim) => !claim.released);
-  const strangers = device.processes.some((process) => process.owner !== 'container');
-  if (strangers || claims.some((claim) => claim.mig === null)) return [];
-  return (device.mig ?? []).flatMap((each) => (each.uuid !== null && each.profile === profile && !claims.some((claim) => claim.mig === each.uuid) ? [each.uuid] : []));
+function notKnown({ findings }: PassReport, besides: string | null): GpuctlError {
+  const failed = findings.filter((finding) => finding.id.endsWith('.failed')).map((finding) => finding.message);
+  return new GpuctlError(`what is free is not known: ${[...failed, ...(besides === null ? [] : [besides])].join('; ')}`, { code: 'not-observed', exitCode: ExitCode.notObserved });
 }

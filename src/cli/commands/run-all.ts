@@ -1,9 +1,12 @@
 import { ExitCode } from '../../model/errors.ts';
 import type { Command } from '../run.ts';
+import { checkIdleCommand } from './check-idle.ts';
+import { cleanupContainersCommand } from './cleanup-containers.ts';
+import { enforceRuntimeCommand } from './enforce-runtime.ts';
 import { releaseStaleCommand } from './release-stale.ts';
 
 /** The passes in the order of the hour: what is free is known before anybody is stopped, what is stopped before anything is removed. */
-const PASSES: readonly Command[] = [releaseStaleCommand];
+const PASSES: readonly Command[] = [releaseStaleCommand, checkIdleCommand, enforceRuntimeCommand, cleanupContainersCommand];
 
 /** Exit codes from the one that ends a run to the harmless one. */
 const WORST_FIRST: readonly ExitCode[] = [ExitCode.bug, ExitCode.usage, ExitCode.locked, ExitCode.notObserved, ExitCode.actFailed, ExitCode.findings, ExitCode.ok];

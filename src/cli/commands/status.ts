@@ -1,40 +1,49 @@
-import type { Config } from '../../config/types.ts';
+import { ExitCode } from '../../model/errors.ts';
 import { isoTime } from '../../model/time.ts';
 import type { PassReport } from '../../passes/report.ts';
 import { observe } from '../../passes/pass.ts';
+import type { Run } from '../../schedule/slots.ts';
+import { ageOf, readPublicExport, type PublicExport } from '../exported.ts';
+import type { Globals } from '../globals.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderDevices } from '../render/pass.ts';
 import { printable } from '../../model/text.ts';
-import { colours, renderAge } from '../render/text.ts';
+import { colours, renderAge, renderJson, renderTable } from '../render/text.ts';
 import type { Command } from '../run.ts';
-
-interface NextRun {
-  readonly job: string;
-  readonly at: number;
-}
 
 /** `gpuctl status`: who holds which device, and what happens next and when. */
 export const statusCommand: Command = async (loaded, globals) => {
   const report = await reportPass({ job: 'status', story: async (pass) => { await observe(pass); }, acts: false, records: false, devices: [], asks: false }, loaded, globals);
   const now = Date.now();
-  const next = await nextRuns(loaded.config, now);
-  if (globals.json === true) process.stdout.write(`${JSON.stringify({ ...report, next: next.map(({ job, at }) => ({ job, at: isoTime(at) })) }, null, 2)}\n`);
+  const { nextRuns, slotsOf } = await import('../../schedule/slots.ts');
+  const next = nextRuns(slotsOf(loaded.config.schedule), now);
+  const exported = exportedInstead(report, loaded.config.state.dir);
+  if (exported !== null) {
+    process.stdout.write(globals.json === true ? renderJson(exported) : renderExported(exported, { next, now, globals }));
+    return ExitCode.ok;
+  }
+  if (globals.json === true) process.stdout.write(renderJson({ ...report, next: next.map(({ job, at }) => ({ job, at: isoTime(at) })) }));
   else process.stdout.write(renderStatus({ report, next, now }, (each) => renderDevices(each, colours(globals))));
   return report.exit;
 };
 
-/** The next run of each job by its schedule; whether cron or a timer is installed is another question. */
-async function nextRuns({ schedule }: Config, now: number): Promise<readonly NextRun[]> {
-  const { Cron } = await import('croner');
-  return Object.entries(schedule)
-    .flatMap(([job, pattern]) => {
-      const at = new Cron(pattern, { paused: true }).nextRun(new Date(now));
-      return at === null ? [] : [{ job, at: at.getTime() }];
-    })
-    .toSorted((a, b) => a.at - b.at);
+/** What the last pass left for everybody, where this user may not look himself; null: he may, or there is none. */
+function exportedInstead({ observed }: PassReport, stateDir: string): PublicExport | null {
+  const blind = observed.nvidia_smi === 'failed' || observed.engine === 'failed';
+  return blind && process.geteuid?.() !== 0 ? readPublicExport(stateDir) : null;
 }
 
-function renderStatus({ report, next, now }: { report: PassReport; next: readonly NextRun[]; now: number }, devices: (report: PassReport) => string): string {
+function renderExported(exported: PublicExport, { next, now, globals }: { next: readonly Run[]; now: number; globals: Globals }): string {
+  const rows = exported.devices.map((device) => [
+    String(device.index ?? '?'), printable(device.verdict, 20), device.used_mib === null || device.total_mib === null ? '?' : `${device.used_mib}/${device.total_mib} MiB`,
+    device.utilization_percent === null ? '-' : `${device.utilization_percent} %`, device.free === null ? 'unknown' : device.free ? 'free' : 'held', printable(device.uuid, 60),
+  ]);
+  const paint = colours(globals);
+  const table = renderTable([['GPU', 'STATE', 'MEMORY', 'USE', '', 'UUID'], ...rows], (cell, row) => (row === 0 ? paint.dim(cell) : cell));
+  return [`As the last pass on ${printable(exported.host)} saw it, ${renderAge(ageOf(exported, now))} ago (this user may not look himself):`, table, '', 'Next by the schedule', ...next.map(({ job, at }) => `  in ${renderAge(at - now)}  ${job}`), ''].join('\n');
+}
+
+function renderStatus({ report, next, now }: { report: PassReport; next: readonly Run[]; now: number }, devices: (report: PassReport) => string): string {
   const problems = report.findings.filter((finding) => finding.severity !== 'info').map((finding) => `  ${finding.id}: ${printable(finding.message, 300)}`);
   const schedule = next.map(({ job, at }) => `  in ${renderAge(at - now)}  ${job}`);
   return [devices(report), '', ...(problems.length === 0 ? [] : ['Findings', ...problems, '']), 'Next by the schedule', ...schedule, ''].join('\n');

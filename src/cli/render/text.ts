@@ -1,4 +1,5 @@
 import { Chalk, type ChalkInstance } from 'chalk';
+import { defused } from '../../model/text.ts';
 import type { Globals } from '../globals.ts';
 
 /** Colours where somebody looks at them: a terminal, no NO_COLOR, no --no-color. */
@@ -6,6 +7,11 @@ export function colours({ color }: Globals): ChalkInstance {
   const noColor = process.env['NO_COLOR'];
   const wanted = color !== false && (noColor === undefined || noColor === '') && process.stdout.isTTY === true && process.env['TERM'] !== 'dumb';
   return new Chalk({ level: wanted ? 1 : 0 });
+}
+
+/** The one document of `--json`. JSON itself escapes what is below U+0020; a terminal is driven by more than that. */
+export function renderJson(value: unknown): string {
+  return `${defused(JSON.stringify(value, null, 2))}\n`;
 }
 
 /** Columns padded to the widest cell. A cell is padded by its text, then painted, so that colours do not count. */

@@ -106,6 +106,88 @@ const MIGRATIONS: readonly string[] = [
   PRAGMA application_id = 0x67707563;
   PRAGMA user_version = 1;
   `,
+  `
+  -- Readings: null where the host has no such signal, -1 where it failed to be read. CPU time is in microseconds.
+  CREATE TABLE idle_clocks (
+    container_id TEXT NOT NULL PRIMARY KEY,
+    started_at INTEGER NOT NULL CHECK (abs(started_at) <= 8640000000000000),
+    boot_id TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    cpu_us INTEGER CHECK (cpu_us BETWEEN -1 AND 9007199254740991),
+    network_bytes INTEGER CHECK (network_bytes BETWEEN -1 AND 9007199254740991),
+    gpu_percent REAL,
+    samples INTEGER NOT NULL CHECK (samples BETWEEN 1 AND 9007199254740991),
+    consecutive_idle INTEGER NOT NULL CHECK (consecutive_idle BETWEEN 0 AND 9007199254740991),
+    idle_ms INTEGER NOT NULL CHECK (idle_ms BETWEEN 0 AND 8640000000000000),
+    active_at INTEGER NOT NULL CHECK (abs(active_at) <= 8640000000000000)
+  ) STRICT, WITHOUT ROWID;
+
+  -- A month of a hundred containers is a million samples: what they have in common is written once, and they are kept
+  -- in the order in which they come.
+  CREATE TABLE runs (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    container_id TEXT NOT NULL,
+    started_at INTEGER CHECK (abs(started_at) <= 8640000000000000),
+    boot_id TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX runs_by_name ON runs (container_id, ifnull(started_at, 'unknown'), boot_id);
+  CREATE TABLE samples (
+    at INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    cpu_us INTEGER,
+    network_bytes INTEGER,
+    gpu_percent REAL,
+    PRIMARY KEY (at, run)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE devices (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    gpu_uuid TEXT NOT NULL UNIQUE
+  ) STRICT;
+  CREATE TABLE device_use (
+    at INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    percent REAL NOT NULL,
+    PRIMARY KEY (at, device)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE warnings (
+    container_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    started_at INTEGER CHECK (abs(started_at) <= 8640000000000000),
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    PRIMARY KEY (container_id, kind, stage)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE keep_alives (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    container_id TEXT NOT NULL,
+    started_at INTEGER CHECK (abs(started_at) <= 8640000000000000),
+    uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),
+    asked_at INTEGER NOT NULL CHECK (abs(asked_at) <= 8640000000000000),
+    until INTEGER NOT NULL CHECK (abs(until) <= 8640000000000000)
+  ) STRICT;
+  CREATE UNIQUE INDEX keep_alives_once ON keep_alives (container_id, ifnull(started_at, 'never'), uid, asked_at);
+
+  CREATE TABLE managed (
+    container_id TEXT NOT NULL PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+
+  PRAGMA user_version = 2;
+  `,
+  `
+  -- Which sink for admins was told of what, and when: the cool-down.
+  CREATE TABLE notices (
+    sink TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    job TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    PRIMARY KEY (sink, subject)
+  ) STRICT, WITHOUT ROWID;
+
+  PRAGMA user_version = 3;
+  `,
 ];
 
 /** The newest version of the ledger that this gpuctl knows. */

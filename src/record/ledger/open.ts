@@ -1,13 +1,15 @@
 import { closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Ledger } from '../../passes/ports.ts';
+import type { Ledger, LimitsLedger, NoticeLedger } from '../../passes/ports.ts';
 import { makeFolderFor } from '../folder.ts';
 import { actsIn } from './acts.ts';
 import { headerForbidsWriting, openNothing, openWritable } from './database.ts';
 import { devicesIn } from './devices.ts';
 import { asLedgerError, isDamage } from './errors.ts';
 import { historyIn } from './history.ts';
+import { limitsIn } from './limits.ts';
+import { noticesIn } from './notices.ts';
 import { observationsIn } from './observations.ts';
 import { passesIn } from './passes.ts';
 import { openExisting } from './read.ts';
@@ -30,6 +32,10 @@ export interface LedgerOptions {
 export interface OpenLedger extends Ledger {
   /** Null: its content is what gpuctl remembers (a ledger that does not exist remembers nothing). Otherwise why it could not be read; the history is empty then, and means "not known". */
   readonly unreadable: string | null;
+  /** What the same file remembers for limits. */
+  readonly limits: LimitsLedger;
+  /** And for notices to admins. */
+  readonly notices: NoticeLedger;
 }
 
 /**
@@ -95,6 +101,8 @@ function ledgerOn(db: DatabaseSync, { file, now, mode, keepSamplesMs = KEEP_SAMP
     ...actsIn(store),
     ...observationsIn(store),
     ...devicesIn(store),
+    limits: limitsIn(store),
+    notices: noticesIn(store),
     close: () => { store.close(); },
   };
 }

@@ -1,4 +1,5 @@
 import type { Ledger } from '../../passes/ports.ts';
+import { pruningLimits } from './limits.ts';
 import type { Store } from './store.ts';
 
 const DAY_MS = 24 * 3_600_000;
@@ -32,11 +33,13 @@ function pruning(store: Store, keepSamplesMs: number): (now: number) => void {
   const allocations = store.prepare(`
     DELETE FROM allocations WHERE superseded_at < :before
       OR (released_at < :before AND NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1))`);
+  const limits = pruningLimits(store, keepSamplesMs);
   return (now) => {
     passes.run(now - KEEP_HISTORY_MS);
     resets.run(now - KEEP_HISTORY_MS);
     memory.run(now - keepSamplesMs);
     containers.run(now - KEEP_GONE_CONTAINER_MS);
     allocations.run({ before: now - KEEP_HISTORY_MS });
+    limits(now);
   };
 }

@@ -1,7 +1,6 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { pathToFileURL } from 'node:url';
-import { openReadOnly } from './database.ts';
+import { openCopy, openReadOnly } from './database.ts';
 import { asLedgerError, isDamage, LedgerError } from './errors.ts';
 
 /** `ledger` null and `unreadable` null: there is none. */
@@ -41,27 +40,25 @@ function whyNotAccessible(file: string): Found<never> | null {
 }
 
 /**
- * SQLite needs the -shm beside a WAL database and cannot make it on a read-only file system. There nobody writes
- * either, so a ledger that was closed cleanly (no -wal) can be read as a file that never changes.
+ * To read a WAL database, SQLite makes a -wal and a -shm beside it, and a reader shall change nothing (nor can it on a
+ * read-only file system). So a ledger that nobody has open, and that has no -wal, is read as a copy.
  */
 function openAnyhow(file: string): DatabaseSync | null {
-  try {
-    return openReadOnly(file, file);
-  } catch (error) {
-    if (isDamage(error) || error instanceof LedgerError || !isOnReadOnlySystem(file) || hasWal(file)) throw error;
-    return openReadOnly(new URL(`${pathToFileURL(file).href}?immutable=1`), file);
-  }
+  const bytes = copyAtRest(file);
+  return bytes === null ? openReadOnly(file) : openCopy(bytes, file);
 }
 
-function isOnReadOnlySystem(file: string): boolean {
-  try {
-    accessSync(file, constants.W_OK);
-    return false;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EROFS';
-  }
+/** Null: it is in use, or became so while it was read. */
+function copyAtRest(file: string): Buffer | null {
+  const before = stampOf(file);
+  if (before === null) return null;
+  const bytes = readFileSync(file);
+  return bytes.length > 0 && stampOf(file) === before ? bytes : null;
 }
 
-function hasWal(file: string): boolean {
-  return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+/** Changes with every change of the file; null: it has a -wal. */
+function stampOf(file: string): string | null {
+  if (existsSync(`${file}-wal`)) return null;
+  const { ino, size, mtimeNs } = statSync(file, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}`;
 }

@@ -60,7 +60,13 @@ const wrongs: readonly Wrong[] = [
   ...list('health.disable'), ['health.disable[0]', '[3]', 'id of a finding'], ['health.thresholds', '[]', 'expected a map'], ['health.thresholds.temperature', 'hot', 'expected a number'],
   ...['release-stale', 'check-idle', 'enforce-runtime', 'cleanup-containers', 'sample'].flatMap((key): Wrong[] => [[`schedule.${key}`, '"5 * * *"', 'five fields'], [`schedule.${key}`, '"@hourly"', 'five fields'], [`schedule.${key}`, '"61 * * * *"', 'no cron expression'], [`schedule.${key}`, '"*/0 * * * *"', 'no cron expression'], [`schedule.${key}`, '"0 0 30 2 *"', 'never comes'], [`schedule.${key}`, '5', 'five fields'], [`schedule.${key}`, 'never', 'five fields']]),
   ['schedule.release-stail', '"5 * * * *"', 'did you mean release-stale?'],
-  ...list('notify.owner'), ['notify.owner[0]', '[mail]', 'tty or container-file'], ['notify.admin', '[{ webhook: "https://example.org" }]', 'not supported in this version'], ['notify.admin', 'root', 'expected a list'], ...duration('notify.cooldown'), neverNever('notify.cooldown'),
+  ...list('notify.owner'), ['notify.owner[0]', '[mail]', 'tty or container-file'], ['notify.admin', 'root', 'expected a list'],
+  ['notify.admin[0]', '[root]', 'expected one of { webhook'], ['notify.admin[0]', '[{}]', 'expected one of { webhook'], ['notify.admin[0]', '[{ webhok: "https://example.org" }]', 'did you mean webhook?'],
+  ['notify.admin[0]', '[{ mail: a@example.org, exec: /bin/true }]', 'expected one of { webhook'], ['notify.admin[0].webhook', '[{ webhook: "ftp://example.org" }]', 'a URL'], ['notify.admin[0].webhook', '[{ webhook: "https://exa mple.org" }]', 'a URL'],
+  ['notify.admin[0].format', '[{ webhook: "https://example.org", format: teams }]', 'generic or slack'], ['notify.admin[0].to', '[{ webhook: "https://example.org", to: x }]', 'unknown key'],
+  ['notify.admin[0].mail', '[{ mail: "Admin <a@example.org>" }]', 'mail address'], ['notify.admin[0].mail', '[{ mail: "a@example.org\\nBcc: b@example.org" }]', 'mail address'], ['notify.admin[0].mail', '[{ mail: "-x@-y" }]', 'mail address'],
+  ['notify.admin[0].program', '[{ mail: a@example.org, program: sendmail }]', 'absolute path'], ['notify.admin[0].exec', '[{ exec: alert }]', 'absolute path'], ['notify.admin[0].exec', '[{ exec: [/bin/sh, -c, x] }]', 'absolute path'],
+  ['notify.admin[1].exec', '[{ exec: /bin/true }, { exec: 3 }]', 'absolute path'], ...duration('notify.cooldown'), neverNever('notify.cooldown'),
   ['events.file', 'events.jsonl', 'absolute path'], ['events.file', '', 'nothing'], ['events.file', '/var/log/', 'absolute path'],
   ['metrics.textfile', '~/x.prom', 'absolute path'], ['metrics.textfile', '3', 'absolute path'],
   ['state.dir', 'lib', 'absolute path'], ['state.dir', '"/a\\u0007b"', 'absolute path'], ...duration('state.keep_samples'), neverNever('state.keep_samples'), ['state.keep_samples', '5m', 'at least 1h'],
@@ -69,7 +75,7 @@ const wrongs: readonly Wrong[] = [
 
 /** One file in block style that sets this key alone; the key is on the last line, comments push it down. */
 function fileWith(key: string, yaml: string): string {
-  const path = key.replace(/\[\d+\]$/, '').split('.');
+  const path = key.replace(/\[\d+\].*$/, '').split('.');
   const opened = path.slice(0, -1).map((part, depth) => `${'  '.repeat(depth)}${part}:`);
   const line = `${'  '.repeat(path.length - 1)}${path.at(-1)}: ${yaml}`;
   return [...(key === 'version' ? [] : ['version: 1']), '# a comment', '', ...opened, line].join('\n');
@@ -83,7 +89,7 @@ describe('a value that a key may not have', () => {
   });
 
   it('was tried for every key that has a default', () => {
-    const tried = new Set(wrongs.map(([key]) => key.replace(/\[\d+\]$/, '')));
+    const tried = new Set(wrongs.map(([key]) => key.replace(/\[\d+\].*$/, '')));
     expect(keysOf(rawDefaults, []).filter((key) => !tried.has(key) && !key.startsWith('limits.types.'))).toEqual([]);
   });
 });

@@ -30,6 +30,7 @@ it('every key in it has its meaning on the line above, and every meaning is used
 it.each([
   ['limits.groups', 'limits: { groups: { researcher: { members: [alice], members_file: FILE, group: UNIXGROUP, max_runtime: 48h } } }'],
   ['limits.users', 'limits: { users: { bob: { idle_timeout: 2h } } }'],
+  ['notify.admin', 'notify: { admin: [{ webhook: https://example.org/hook, format: generic }, { mail: admin@example.org }, { exec: /usr/local/bin/alert }] }'],
   ['exemptions', 'exemptions: [{ user: carol, from: [idle_timeout, max_runtime], reason: thesis deadline, until: 2026-12-24 }]'],
 ])('the example of %s is one that loads', async (key, text) => {
   expect(meanings[key]).toContain(text.slice(text.indexOf(key.split('.').at(-1) ?? '') + (key.split('.').at(-1) ?? '').length + 2).replace(/ \}$/, ''));

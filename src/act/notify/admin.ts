@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { GpuctlEvent } from '../../model/event.ts';
+import type { NoticeLedger, Told } from '../../passes/ports.ts';
+import { isAlert, messageOf, subjectOf } from './alert.ts';
+import { type Distrust, type ExecSink, type MailSink, runProgram, sendMail } from './program.ts';
+import { postWebhook, type WebhookSink } from './webhook.ts';
+
+export type AdminSink = WebhookSink | MailSink | ExecSink;
+
+export interface AdminParts {
+  readonly sinks: readonly AdminSink[];
+  readonly ledger: NoticeLedger;
+  readonly host: string;
+  readonly job: string;
+  readonly cooldownMs: number;
+  /** Wall time, milliseconds since 1970 UTC. */
+  readonly now: () => number;
+  /** An event as its line. */
+  readonly render: (event: GpuctlEvent) => string;
+  readonly distrust: Distrust;
+  /** Of one sink; all are told at the same time. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down. What the same job alerted
+ * earlier and does not any more is forgotten, so that it is told at once when it comes back; a pass that could not look
+ * properly forgets nothing. Each sink has its own memory: what one did not take it is offered again by the next pass.
+ */
+export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
+  const alerts = [...new Map(events.filter(isAlert).map((event) => [subjectOf(event), event])).values()];
+  const told = remembered(events, new Set(alerts.map(subjectOf)), parts);
+  const failures = await Promise.all(parts.sinks.map((sink) => tellOne(sink, alerts, { parts, told })));
+  return failures.flat();
+}
+
+function remembered(events: readonly GpuctlEvent[], subjects: ReadonlySet<string>, { ledger, job }: AdminParts): readonly Told[] {
+  const all = ledger.told();
+  const looked = events.some(({ action }) => action === 'pass.ended') && !events.some(({ action }) => action === 'observe.failed' || action === 'observe.partial');
+  const over = looked ? all.filter((each) => each.job === job && !subjects.has(each.subject)) : [];
+  if (over.length > 0) ledger.forgetTold(over);
+  return all.filter((each) => !over.includes(each));
+}
+
+async function tellOne(sink: AdminSink, alerts: readonly GpuctlEvent[], { parts, told }: { readonly parts: AdminParts; readonly told: readonly Told[] }): Promise<readonly GpuctlEvent[]> {
+  const id = sinkId(sink);
+  const at = parts.now();
+  const due = alerts.filter((event) => !told.some((each) => each.sink === id && each.subject === subjectOf(event) && isRecent(at - each.at, parts.cooldownMs)));
+  if (due.length === 0) return [];
+  const why = await deliver(sink, due, parts);
+  if (why === null) parts.ledger.recordTold(due.map((event) => ({ sink: id, subject: subjectOf(event), job: parts.job, at })));
+  return why === null ? [] : [failure(sink, why, due.length)];
+}
+
+/** A notice from the future was given under a clock that has been put right since. */
+function isRecent(ageMs: number, cooldownMs: number): boolean {
+  return ageMs >= 0 && ageMs < cooldownMs;
+}
+
+function deliver(sink: AdminSink, alerts: readonly GpuctlEvent[], { host, render, timeoutMs, distrust }: AdminParts): Promise<string | null> {
+  const message = messageOf(alerts, { host, render });
+  switch (sink.kind) {
+    case 'webhook': return postWebhook(sink, message, timeoutMs);
+    case 'mail': return sendMail(sink, message, { timeoutMs, distrust });
+    case 'exec': return runProgram(sink, message, { timeoutMs, distrust });
+  }
+}
+
+function failure(sink: AdminSink, why: string, alerts: number): GpuctlEvent {
+  return { action: 'notify.failed', message: `${placeOf(sink)} was not told of ${alerts} alert${alerts === 1 ? '' : 's'}: ${why}`, outcome: 'failure', reason: sink.kind, facts: { sink: placeOf(sink), alerts } };
+}
+
+/** A webhook's path and query often are its secret. */
+function placeOf(sink: AdminSink): string {
+  switch (sink.kind) {
+    case 'webhook': return `the webhook at ${new URL(sink.url).host}`;
+    case 'mail': return `mail to ${sink.to}`;
+    case 'exec': return `the program ${sink.program}`;
+  }
+}
+
+function sinkId(sink: AdminSink): string {
+  return createHash('sha256').update(JSON.stringify(sink)).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,52 @@
+import { EVENTS, type GpuctlEvent } from '../../model/event.ts';
+import { printable } from '../../model/text.ts';
+
+/** What one message carries; a storm is told by its number. */
+const MAX_ALERTS = 50;
+
+/** All alerts of one pass, as one message to one sink. */
+export interface AlertMessage {
+  readonly host: string;
+  /** One JSON object a line, as in the event file. */
+  readonly lines: readonly string[];
+  /** One sentence each, printable. */
+  readonly sentences: readonly string[];
+  /** Alerts that are not in it. */
+  readonly more: number;
+}
+
+/** Should an admin act on it? */
+export function isAlert({ action, alert }: GpuctlEvent): boolean {
+  return alert ?? EVENTS[action].alert;
+}
+
+/**
+ * What an alert is about, for the cool-down: the action with its device and container, or what else tells two of its kind
+ * apart. Two alerts of one subject are one.
+ */
+export function subjectOf({ action, gpu, container, facts, reason }: GpuctlEvent): string {
+  const detail = action === 'gpu.condition.raised' ? reason : (facts?.['source'] ?? facts?.['verb']);
+  return JSON.stringify([action, gpu?.uuid ?? null, gpu?.mig ?? null, container?.id ?? null, typeof detail === 'string' ? detail : null]);
+}
+
+/** The first of these alerts that a message has room for. `render`: an event as its line. */
+export function messageOf(alerts: readonly GpuctlEvent[], { host, render }: { readonly host: string; readonly render: (event: GpuctlEvent) => string }): AlertMessage {
+  const told = alerts.slice(0, MAX_ALERTS);
+  return { host, lines: told.map((event) => render(event).trimEnd()), sentences: told.map(sentenceOf), more: alerts.length - told.length };
+}
+
+function sentenceOf({ action, message, container, user }: GpuctlEvent): string {
+  const about = [container?.name === null || container === undefined ? null : `container ${container.name}`, user === undefined ? null : `owner ${user}`].filter((each) => each !== null);
+  return printable(`${action}: ${message}${about.length === 0 ? '' : ` (${about.join(', ')})`}`, 500);
+}
+
+/** `gpuctl on gpu01: 3 alerts`. */
+export function titleOf({ host, lines, more }: AlertMessage): string {
+  const count = lines.length + more;
+  return `gpuctl on ${printable(host, 64)}: ${count} alert${count === 1 ? '' : 's'}`;
+}
+
+/** The sentences and how many are left out, a line each. */
+export function linesOf({ sentences, more }: AlertMessage): readonly string[] {
+  return more === 0 ? sentences : [...sentences, `and ${more} more; see the event file`];
+}

@@ -1,0 +1,77 @@
+import { createContainerActor } from '../act/container-actor.ts';
+import { type ContainerCommands, type EngineClient } from '../callout/engine.ts';
+import { exemptionsOf, limitsOf } from '../config/limits.ts';
+import { isInfrastructure, isProtected, keepUntilOf, ownerOf, typeOf } from '../config/owner.ts';
+import type { Config, LoadedConfig } from '../config/types.ts';
+import type { LimitPolicy, LimitRules } from '../decide/limit-rules.ts';
+import type { InspectedContainer } from '../model/container.ts';
+import { createActivityObserver } from '../observe/activity/counters.ts';
+import { observeContainer } from '../observe/docker/one.ts';
+import type { Users } from '../observe/users.ts';
+import type { Job } from '../passes/pass.ts';
+import type { LimitsLedger, LimitsParts } from '../passes/ports.ts';
+
+/** The limits of the configuration, in the terms of the rules. */
+export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config' | 'configured'>, users: Users): LimitPolicy {
+  const { idle, warnings, runtime, leftovers } = config;
+  return {
+    rulesOf: (container, now) => rulesOf(container, now, { config, users }),
+    thresholds: { gpuPercent: idle.gpuPercent, cpuPercent: idle.cpuPercent, networkBytes: idle.networkBytes },
+    youngMs: idle.youngContainerGraceMs,
+    highDemand: idle.highDemand,
+    idlePercents: warnings.idlePercents,
+    runtimePercents: warnings.runtimePercents,
+    runtimeCounts: runtime.counts,
+    createdTimeoutMs: leftovers.createdTimeoutMs,
+    allLeftovers: leftovers.all,
+    configured,
+  };
+}
+
+function rulesOf(container: InspectedContainer, now: number, { config, users }: { readonly config: Config; readonly users: Users }): LimitRules {
+  const { owner } = ownerOf(container, config, users.nameOf);
+  const { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } = limitsOf({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) }, config);
+  const exemptions = exemptionsOf({ owner }, now, config);
+  const exempt = (limit: 'idle_timeout' | 'max_runtime'): string | null => exemptions.find(({ from }) => from.includes(limit))?.reason ?? null;
+  return {
+    owner,
+    idleTimeoutMs: idle.value, idleTimeoutFrom: idle.from,
+    maxRuntimeMs: runtime.value, maxRuntimeFrom: runtime.from,
+    gpuHoldAfterStopMs: limits.gpuHoldAfterStopMs.value,
+    containerHoldAfterStopMs: limits.containerHoldAfterStopMs.value,
+    stopGraceMs: limits.stopGraceMs.value,
+    idleChecks: limits.idleChecks.value,
+    keepAliveMaxMs: limits.keepAliveMaxMs.value,
+    keepUntilAt: keepUntilOf(container),
+    exemptFromIdle: exempt('idle_timeout'),
+    exemptFromRuntime: exempt('max_runtime'),
+    protected: isProtected(container, config),
+    infrastructure: isInfrastructure(container, config),
+  };
+}
+
+/** Jobs that stop or remove; no other gets hold of the means. */
+const ACTING: ReadonlySet<Job> = new Set<Job>(['check-idle', 'enforce-runtime', 'cleanup-containers']);
+
+export interface LimitsContext {
+  readonly config: Config;
+  readonly ledger: LimitsLedger;
+  readonly engine: EngineClient & ContainerCommands;
+  readonly job: Job;
+  readonly acts: boolean;
+}
+
+/** What a pass about limits has besides, on the real host. */
+export function limitsPartsOf({ config, ledger, engine, job, acts }: LimitsContext): LimitsParts {
+  return {
+    ledger,
+    activity: createActivityObserver(),
+    actor: acts && ACTING.has(job) ? createContainerActor({ engine, look: (id) => observeContainer(engine, id) }) : null,
+    notifier: null,
+    nextRun: async (which, after) => {
+      const { Cron } = await import('croner');
+      // A run at that very minute counts.
+      return new Cron(config.schedule[which], { paused: true }).nextRun(new Date(after - 1))?.getTime() ?? null;
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import type { ChalkInstance } from 'chalk';
+import { renderInline } from '../../config/inline.ts';
+import { blockersIn } from '../../decide/reset.ts';
+import type { Decision } from '../../model/decision.ts';
+import { REASONS } from '../../model/reason.ts';
+import { printable } from '../../model/text.ts';
+import type { Explanation } from '../commands/explain.ts';
+import { CHANGES } from './changes.ts';
+import { renderDevices } from './pass.ts';
+
+/** One subject, step by step: what was seen, by which limits, what each rule says of it and what would change that. */
+export function renderExplanation(explanation: Explanation, paint: ChalkInstance): string {
+  const { decisions, findings, outlook, limits, device, observed } = explanation;
+  const sources = Object.entries(observed).filter(([, state]) => state !== 'complete').map(([name, state]) => `${name.replace('_', '-')} ${state}`);
+  const blocks = [
+    paint.bold(subjectText(explanation)),
+    sources.length === 0 ? '' : paint.red(`Not everything was seen: ${sources.join(', ')}`),
+    device === null ? '' : renderDevices({ devices: [device] }, paint),
+    limits === null ? '' : ['Limits', ...limits.map((each) => `  ${each.key.padEnd(26)} ${renderInline(each.value).padEnd(8)} ${each.from}${each.origin === null ? '' : ` (${printable(each.origin.file)}:${each.origin.line})`}${each.withheld === null ? '' : `; ${each.withheld} is looser, but not trusted`}`)].join('\n'),
+    outlook === null ? '' : ['Outlook', ...outlook.prospects.map((each) => `  ${each.what.padEnd(13)} ${each.at === null ? 'no' : `at the earliest ${each.at}`}${each.explanation === null ? '' : `: ${each.explanation}`}`), ...outlook.warnings.map((each) => `  ${each.kind} ${each.stage} given at ${each.at}`)].join('\n'),
+    decisions.length === 0 ? 'No rule has anything to say about it.' : ['Decisions', ...decisions.map((each, at) => decisionText(each, at, paint))].join('\n'),
+    findings.length === 0 ? '' : ['Findings', ...findings.map((each) => `  ${each.id}: ${printable(each.message, 400)}\n    → ${printable(each.remedy, 300)}`)].join('\n'),
+  ];
+  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
+}
+
+function subjectText({ subject, host }: Explanation): string {
+  switch (subject.kind) {
+    case 'device': return `${subject.mig ?? subject.uuid} on ${printable(host)}`;
+    case 'process': return `process ${subject.pid} on ${printable(host)}`;
+    case 'container': return `container ${printable(subject.name, 60)} (${subject.state}) on ${printable(host)}; owner ${subject.owner ?? 'unknown'}${subject.owner_by === null ? '' : ` by ${subject.owner_by}`}, type ${subject.type ?? 'unknown'}`;
+  }
+}
+
+const VERDICTS = { act: 'yes', refuse: 'called for, but refused', leave: 'no' } as const;
+
+function decisionText(decision: Decision, at: number, paint: ChalkInstance): string {
+  const { verb, verdict, reason, target } = decision;
+  const whom = target.kind === 'process' ? ` process ${target.pid}` : target.kind === 'allocation' ? ` ${target.migUuid ?? target.gpuUuid} from ${printable(target.containerName, 40)}` : '';
+  const lines = [
+    `${at + 1}. ${paint.bold(`${verb}${whom}?`)} ${VERDICTS[verdict]}: ${REASONS[reason]} [${reason}]`,
+    ...Object.entries(decision.evidence).filter(([key]) => key !== 'blockers').map(([key, value]) => `     ${paint.dim('evidence')} ${printable(key, 40)} = ${printable(JSON.stringify(value) ?? '', 300)}`),
+    ...blockersIn(decision).map((blocker) => `     ${paint.dim(blocker.hard ? 'blocker ' : 'yields  ')} ${printable(blocker.what)}; way out: ${printable(blocker.wayOut)}`),
+    ...(CHANGES[reason] === undefined ? [] : [`     ${paint.dim('changes if')} ${CHANGES[reason]}`]),
+  ];
+  return lines.map((line) => `  ${line}`).join('\n');
+}

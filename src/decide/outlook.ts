@@ -1,0 +1,114 @@
+import type { IdleClock, KeepAlive } from '../model/activity.ts';
+import { type InspectedContainer, isLive } from '../model/container.ts';
+import type { ReasonCode } from '../model/reason.ts';
+import { decideKeeping } from './keep-alive.ts';
+import type { LimitPolicy, LimitRules } from './limit-rules.ts';
+import type { Standing } from './managed.ts';
+
+export interface OutlookFacts {
+  readonly container: InspectedContainer;
+  readonly standing: Standing;
+  readonly rules: LimitRules;
+  readonly policy: Pick<LimitPolicy, 'configured' | 'createdTimeoutMs' | 'highDemand' | 'runtimeCounts' | 'youngMs'>;
+  /** Idle time-outs are shorter now. */
+  readonly highDemand: boolean;
+  /** Null: it was not sampled in this run yet. */
+  readonly clock: IdleClock | null;
+  /** Null: not seen to start yet. */
+  readonly firstStartAt: number | null;
+  /** gpuctl's first pass on this host; null: there was none. No clock starts before it. */
+  readonly firstPassAt: number | null;
+  readonly wishes: readonly KeepAlive[];
+  readonly now: number;
+}
+
+/** One thing that may happen to a container. */
+export interface Prospect {
+  readonly what: 'idle-stop' | 'runtime-stop' | 'gpu-release' | 'removal';
+  /** The earliest time at which a pass may do it, if all stays as it is; null: there is none, `why` says why. */
+  readonly at: number | null;
+  /** Why it does not happen, cannot be dated, or is put off; null: nothing stands against it. */
+  readonly why: ReasonCode | null;
+  /** The limit's key in the configuration, its value (null: never), and the level that it comes from (null: not told). */
+  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null };
+  /** Time that has counted towards the limit, milliseconds; null: not known. */
+  readonly spentMs: number | null;
+}
+
+/** Everything that may happen to a container as things are, each by its limit. What a pass decides later may only be later. */
+export function decideOutlook(facts: OutlookFacts): readonly Prospect[] {
+  const { state } = facts.container;
+  if (isLive(state)) return [idleProspect(facts), runtimeProspect(facts)];
+  return state === 'created' ? [removalProspect(facts)] : [releaseProspect(facts), removalProspect(facts)];
+}
+
+/** Why nothing at all is done to this container; null: something may be. */
+function shelter({ standing }: OutlookFacts, configured: boolean): ReasonCode | null {
+  if (standing === 'protected') return 'protected';
+  if (standing === 'unknown') return 'claims-unknown';
+  if (standing !== 'managed') return 'not-managed';
+  return configured ? null : 'limits-not-configured';
+}
+
+function idleProspect(facts: OutlookFacts): Prospect {
+  const { clock, now, rules, policy } = facts;
+  const ms = rules.idleTimeoutMs === null ? null : rules.idleTimeoutMs * (facts.highDemand ? policy.highDemand.factor : 1);
+  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom }, spentMs: clock?.idleMs ?? null } as const;
+  const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromIdle === null ? null : 'exempt');
+  if (never !== null) return { ...base, at: null, why: never };
+  if (ms === null) return { ...base, at: null, why: 'limit-never' };
+  if (clock === null) return { ...base, at: null, why: 'too-few-samples' };
+  if (clock.consecutiveIdle === 0) return { ...base, at: null, why: 'active' };
+  const young = (facts.container.startedAt ?? 0) + policy.youngMs;
+  const at = Math.max(now, clock.last.at + ms - clock.idleMs, young);
+  const keeping = decideKeeping({ wishes: facts.wishes, clock, rules, now });
+  if (keeping.state === 'kept') return { ...base, at: Math.max(at, keeping.untilAt), why: 'kept-alive' };
+  return { ...base, at, why: null };
+}
+
+function runtimeProspect(facts: OutlookFacts): Prospect {
+  const { container, now, rules, policy } = facts;
+  const ms = rules.maxRuntimeMs;
+  const since = policy.runtimeCounts === 'since-first-start' ? (facts.firstStartAt ?? container.startedAt) : container.startedAt;
+  const from = since === null || facts.firstPassAt === null ? null : Math.max(since, facts.firstPassAt);
+  const base = { what: 'runtime-stop', limit: { key: 'max_runtime', ms, from: rules.maxRuntimeFrom }, spentMs: from === null || from > now ? null : now - from } as const;
+  const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromRuntime === null ? null : 'exempt');
+  if (never !== null) return { ...base, at: null, why: never };
+  if (ms === null) return { ...base, at: null, why: 'limit-never' };
+  if (from === null || base.spentMs === null) return { ...base, at: null, why: from === null ? 'first-pass' : 'age-unknown' };
+  return { ...base, at: Math.max(now, from + ms), why: null };
+}
+
+function releaseProspect(facts: OutlookFacts): Prospect {
+  const ms = facts.rules.gpuHoldAfterStopMs;
+  const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts) } as const;
+  if (facts.standing === 'protected') return { ...base, at: null, why: 'protected' };
+  return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
+}
+
+/** A stopped container goes after the longer of its holds: its device is released first. */
+function removalProspect(facts: OutlookFacts): Prospect {
+  const { container, rules, policy } = facts;
+  const neverStarted = container.state === 'created';
+  const ms = neverStarted ? policy.createdTimeoutMs : longer(rules.containerHoldAfterStopMs, rules.gpuHoldAfterStopMs);
+  const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts) } as const;
+  const never = container.state === 'dead' || container.state === 'removing' ? 'dead-container' : shelter(facts, policy.configured.limits || policy.configured.leftovers);
+  if (never !== null) return { ...base, at: null, why: never };
+  return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
+}
+
+function longer(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : Math.max(a, b);
+}
+
+/** Null: not known. No clock starts before gpuctl's first pass. */
+function stoppedForMs({ container, firstPassAt, now }: OutlookFacts): number | null {
+  const since = container.state === 'created' ? container.createdAt : container.finishedAt;
+  if (since === null || firstPassAt === null || since > now) return null;
+  return Math.max(0, now - Math.max(since, firstPassAt));
+}
+
+function dated(base: Omit<Prospect, 'at' | 'why'>, ms: number, { now, firstPassAt }: OutlookFacts): Prospect {
+  if (base.spentMs === null) return { ...base, at: null, why: firstPassAt === null ? 'first-pass' : 'age-unknown' };
+  return { ...base, at: now + Math.max(0, ms - base.spentMs), why: null };
+}

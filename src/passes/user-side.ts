@@ -1,0 +1,195 @@
+import type { KeepAlive } from '../model/activity.ts';
+import { claimingIds, claimsNow, standingOf } from '../decide/managed.ts';
+import { decideDirt } from '../decide/dirt.ts';
+import { isDemandHigh } from '../decide/demand.ts';
+import { decideKeepRequest, type KeepAnswer } from '../decide/keep-request.ts';
+import type { LimitPolicy } from '../decide/limit-rules.ts';
+import { decideOutlook, type Prospect } from '../decide/outlook.ts';
+import type { Assessment } from '../decide/assess.ts';
+import type { Container, InspectedContainer } from '../model/container.ts';
+import { seen } from '../model/observation.ts';
+import type { GpuctlEvent } from '../model/event.ts';
+import { REASONS } from '../model/reason.ts';
+import { isoTime } from '../model/time.ts';
+import { printable } from '../model/text.ts';
+import { freeGpus, freeMigs } from './free.ts';
+import type { Pass } from './pass.ts';
+import type { KeepRequest, KeepRequests, LimitsLedger, UserExports } from './ports.ts';
+import type { DeviceReport, PassReport } from './report.ts';
+
+/** How a pass deals with the users of the host who are not root: what they may read of it, and what they ask of it. */
+export interface UserSide {
+  readonly exports: UserExports;
+  readonly requests: KeepRequests;
+  /** Uid of a user of this host; null: there is none of that name. */
+  readonly uidOf: (name: string) => number | null;
+}
+
+/** What the outlook of a container needs of a pass. */
+export interface OutlookParts {
+  readonly ledger: Pick<LimitsLedger, 'idleClocks' | 'firstStarts' | 'keepAlives' | 'recordKeepAlive' | 'warnings' | 'onceManaged'>;
+  readonly policy: LimitPolicy;
+}
+
+/** Null: the pass has nothing to do with limits. */
+export function outlookParts({ limits, policy }: Pick<Pass['parts'], 'limits' | 'policy'>): OutlookParts | null {
+  return limits === undefined || policy.limits === undefined ? null : { ledger: limits.ledger, policy: policy.limits };
+}
+
+/**
+ * Takes the wishes that users dropped and grants those that may be granted. Not where the containers are not known: then
+ * they wait. Never throws for what users can do.
+ */
+export function takeKeepRequests({ parts }: Pass, { snapshot }: Assessment): void {
+  const { users, sink } = parts;
+  const engine = seen(snapshot.engine);
+  if (users === undefined || engine === null || outlookParts(parts) === null) return;
+  const taken = attempt(parts, 'the folder of keep requests cannot be read', () => users.requests.take());
+  for (const { uid, why } of taken?.refused ?? []) sink.emit({ action: 'keep.refused', message: `a request of uid ${uid} was thrown away: ${why}`, outcome: 'failure', facts: { uid } });
+  for (const request of taken?.requests ?? []) answerKeepRequest(parts, { request, containers: engine.containers });
+}
+
+interface Asked {
+  readonly request: KeepRequest;
+  readonly containers: readonly Container[];
+}
+
+/** Grants or refuses one wish, and tells it. What is granted is in the ledger. */
+export function answerKeepRequest(parts: Pick<Pass['parts'], 'clock' | 'limits' | 'ownerOf' | 'policy' | 'sink' | 'users'>, { request, containers }: Asked): KeepAnswer {
+  const outlook = outlookParts(parts);
+  if (outlook === null) throw new TypeError('a pass without limits was asked to keep a container');
+  const { ledger, policy } = outlook;
+  const now = parts.clock.now();
+  const answer = decideKeepRequest({
+    reference: request.container, uid: request.uid, forMs: request.forMs, containers, now,
+    clocks: ledger.idleClocks(), wishes: ledger.keepAlives(),
+    ownerUidOf: (container) => ownerUidOf(container, parts),
+    keepAliveMaxMs: (container) => policy.rulesOf(container, now).keepAliveMaxMs,
+  });
+  if (answer.granted) ledger.recordKeepAlive(answer.keep);
+  parts.sink.emit(answer.granted ? granted(answer.keep, answer.container.name) : { action: 'keep.refused', message: `a request to keep a container was refused: ${printable(answer.why)}`, outcome: 'failure', facts: { uid: request.uid } });
+  return answer;
+}
+
+function granted(keep: KeepAlive, name: string): GpuctlEvent {
+  return { action: 'keep.granted', message: `container ${name} is kept from the idle stop until ${isoTime(keep.until)}`, outcome: 'success', container: { id: keep.containerId, name }, facts: { uid: keep.uid, until: isoTime(keep.until) } };
+}
+
+function ownerUidOf(container: InspectedContainer, { ownerOf, users }: Pick<Pass['parts'], 'ownerOf' | 'users'>): number | null {
+  const owner = ownerOf(container);
+  return owner === null || users === undefined ? null : users.uidOf(owner);
+}
+
+/** Writes what users without root may read. What was not seen is not written: the earlier files stay, and tell their age. */
+export function shareWithUsers(pass: Pass, report: PassReport): void {
+  const { users } = pass.parts;
+  const { latest } = pass;
+  if (users === undefined || latest === null) return;
+  attempt(pass.parts, 'what users may read could not be written', () => {
+    // A pass that was asked about some devices only does not speak of the others.
+    if (pass.selected === null) users.exports.writePublic(publicExport(pass, latest, report));
+    if (seen(latest.snapshot.engine) !== null) users.exports.writeWhys(whyExports(pass, latest));
+  });
+}
+
+/** The pass goes on without, and says so. */
+function attempt<T>({ sink }: Pass['parts'], what: string, work: () => T): T | null {
+  try {
+    return work();
+  } catch (error) {
+    sink.emit({ action: 'notify.failed', message: `${what}: ${error instanceof Error ? error.message : String(error)}`, outcome: 'failure', reason: 'export' });
+    return null;
+  }
+}
+
+/** What `public.json` holds; a contract. */
+function publicExport({ id, parts, options }: Pass, latest: Assessment, { observed, devices }: PassReport): object {
+  const known = observed.nvidia_smi !== 'failed' && observed.engine !== 'failed';
+  const judged = devices.map((device) => judgedByMemory(device, latest, parts));
+  const free = freeGpus(judged);
+  const migs = freeMigs(judged);
+  return {
+    schema: 1, host: parts.host, at: isoTime(parts.clock.now()), pass: id, job: options.job, observed,
+    free: known ? free : null, free_mig: known ? migs : null,
+    devices: judged.map((device) => ({
+      uuid: device.uuid, index: device.index, name: device.name, verdict: device.verdict,
+      free: known ? free.includes(device.uuid) : null,
+      held_by: new Set(device.claims.filter((claim) => !claim.released).map((claim) => claim.container.id)).size,
+      processes: device.processes?.length ?? null,
+      used_mib: device.used_mib, total_mib: device.total_mib, utilization_percent: device.utilization_percent,
+      mig: device.mig?.map((mig) => ({ ...mig, free: known ? migs.some((each) => each.uuid === mig.uuid) : null })) ?? null,
+    })),
+  };
+}
+
+/** Not every pass judges dirt; a device that is dirty is not free in any. */
+function judgedByMemory(device: DeviceReport, { gpus, history }: Assessment, { policy, clock }: Pass['parts']): DeviceReport {
+  const gpu = gpus.find((each) => each.uuid === device.uuid);
+  if (gpu === undefined || device.verdict !== 'clean') return device;
+  const dirt = decideDirt({ gpu, history, ghosts: [], afterEnding: null, toleranceMiB: policy.toleranceMiB, now: clock.now() });
+  return dirt.kind === 'dirty' ? { ...device, verdict: 'dirty' } : device;
+}
+
+/** What each `why/<uid>.json` holds, a contract: the user's own containers. An owner whom this host does not know gets none. */
+function whyExports({ id, parts }: Pass, latest: Assessment): ReadonlyMap<number, object> {
+  const outlook = outlookParts(parts);
+  if (outlook === null) return new Map();
+  const containers = (seen(latest.snapshot.engine)?.containers ?? []).filter((each): each is InspectedContainer => each.inspected);
+  const byUid = Map.groupBy(containers, (container) => ownerUidOf(container, parts));
+  const describe = describing(latest, outlook, parts.clock.now());
+  const head = { schema: 1, host: parts.host, at: isoTime(parts.clock.now()), pass: id };
+  return new Map([...byUid].flatMap(([uid, mine]) => (uid === null ? [] : [[uid, { ...head, uid, containers: mine.map(describe) }] as const])));
+}
+
+/** What is known of one container's future. */
+export function describing(latest: Assessment, { ledger, policy }: OutlookParts, now: number): (container: InspectedContainer) => ContainerOutlook {
+  const [clocks, firstStarts, wishes, warnings, once] = [ledger.idleClocks(), ledger.firstStarts(), ledger.keepAlives(), ledger.warnings(), ledger.onceManaged()];
+  const claiming = claimingIds(latest);
+  const containers = seen(latest.snapshot.engine)?.containers ?? [];
+  const infrastructure = new Set(containers.filter((each) => each.inspected && policy.rulesOf(each, now).infrastructure).map((each) => each.id));
+  const highDemand = isDemandHigh(latest, infrastructure, policy.highDemand.atPercent);
+  return (container) => {
+    const rules = policy.rulesOf(container, now);
+    const claims = claimsNow(container, latest, claiming);
+    const managed = claims === false && once.has(container.id) ? true : claims;
+    const clock = clocks.find((each) => each.containerId === container.id && each.startedAt === container.startedAt) ?? null;
+    const prospects = decideOutlook({
+      container, rules, policy, highDemand, clock, wishes, now,
+      standing: standingOf(managed, rules), firstStartAt: firstStarts.get(container.id) ?? null, firstPassAt: latest.history.firstPassAt,
+    });
+    return {
+      id: container.id, name: container.name, state: container.state, owner: rules.owner,
+      devices: [...new Set(latest.claims.claims.filter((claim) => claim.containerId === container.id && !claim.released).map((claim) => claim.migUuid ?? claim.gpuUuid))],
+      prospects: prospects.map(prospectReport),
+      warnings: warnings.filter((each) => each.containerId === container.id).map(({ kind, stage, at }) => ({ kind, stage, at: isoTime(at) })),
+      keep_alive_max_ms: rules.keepAliveMaxMs,
+    };
+  };
+}
+
+/** One container as its owner reads of it; plain JSON. */
+export interface ContainerOutlook {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+  readonly owner: string | null;
+  readonly devices: readonly string[];
+  readonly prospects: readonly ProspectReport[];
+  readonly warnings: readonly { readonly kind: string; readonly stage: string; readonly at: string }[];
+  /** 0: `gpuctl keep` defers nothing. */
+  readonly keep_alive_max_ms: number;
+}
+
+export interface ProspectReport {
+  readonly what: Prospect['what'];
+  /** Null: there is no such time, `reason` says why. */
+  readonly at: string | null;
+  readonly reason: string | null;
+  readonly explanation: string | null;
+  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null };
+  readonly spent_ms: number | null;
+}
+
+function prospectReport({ what, at, why, limit, spentMs }: Prospect): ProspectReport {
+  return { what, at: at === null ? null : isoTime(at), reason: why, explanation: why === null ? null : REASONS[why], limit, spent_ms: spentMs };
+}

@@ -1,0 +1,252 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { renderDefaultConfig } from '../../src/config/template.ts';
+import { MARKER } from '../../src/schedule/own-files.ts';
+import { renderMan } from '../../tools/generate-man.ts';
+import { type CleanRoot, ensureBase, makeCleanRoot } from './clean-root.ts';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
+/** Packed as it is published where nobody waits for it, and quickly elsewhere. */
+const FAST = process.env['CI'] === 'true' ? [] : ['--fast'];
+const DEB = join(ROOT, 'dist', FAST.length > 0 ? 'fast' : '', `gpuctl_${VERSION}-1_amd64.deb`);
+
+beforeAll(() => {
+  execFileSync(process.execPath, [join(ROOT, 'tools', 'package.ts'), '--arch', 'amd64', ...FAST], { stdio: ['ignore', 'ignore', 'inherit'] });
+  ensureBase();
+});
+
+const fieldsOf = (...args: readonly string[]): string => execFileSync('dpkg-deb', args, { encoding: 'utf8' });
+
+function useRoot(): CleanRoot {
+  const root = makeCleanRoot();
+  onTestFinished(() => { root.dispose(); });
+  return root;
+}
+
+/** Installs this .deb, as an admin would with dpkg. */
+function install(root: CleanRoot, deb = DEB, ...options: readonly string[]): string {
+  cpSync(deb, root.at('tmp/gpuctl.deb'));
+  const { exitCode, stdout, stderr } = root.run('dpkg', ...options, '-i', '/tmp/gpuctl.deb');
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+  return `${stdout}${stderr}`;
+}
+
+function useInstalled(): CleanRoot {
+  const root = useRoot();
+  install(root);
+  return root;
+}
+
+/** The same package under a later version, with `change` made to its files. */
+function laterDeb(change: (data: string) => void): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gpuctl-later-'));
+  onTestFinished(() => { rmSync(folder, { recursive: true }); });
+  execFileSync('dpkg-deb', ['-R', DEB, join(folder, 'tree')]);
+  const control = join(folder, 'tree/DEBIAN/control');
+  writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, 'Version: 99.0-1'));
+  change(join(folder, 'tree'));
+  execFileSync('dpkg-deb', ['-Znone', '--root-owner-group', '-b', join(folder, 'tree'), join(folder, 'later.deb')], { stdio: 'pipe' });
+  return join(folder, 'later.deb');
+}
+
+const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
+
+describe('the package', () => {
+  it('depends on what its runtime is linked with, and on nothing that has a Node.js of its own', () => {
+    const needed = execFileSync('ldd', [process.execPath], { encoding: 'utf8' });
+    const depends = fieldsOf('-f', DEB, 'Depends');
+    for (const [library, name] of [['libatomic.so.1', 'libatomic1'], ['libstdc++.so.6', 'libstdc++6'], ['libgcc_s.so.1', 'libgcc-s1'], ['libc.so.6', 'libc6']]) {
+      expect(needed).toContain(library);
+      expect(depends).toMatch(new RegExp(`(?:^|, )${name?.replaceAll('+', '\\+')} \\(>=`));
+    }
+    expect(depends).not.toMatch(/node/);
+  });
+
+  it('holds files of root alone, that nobody else may write to', () => {
+    const lines = fieldsOf('-c', DEB).trim().split('\n');
+    for (const line of lines) expect(line).toMatch(/^(?:-rw-r--r--|[d-]rwxr-xr-x) root\/root /);
+  });
+
+  it('is the same, byte by byte, when it is built again', () => {
+    const before = readFileSync(DEB);
+    rmSync(`${DEB}.inputs`);
+    execFileSync(process.execPath, [join(ROOT, 'tools', 'package.ts'), '--arch', 'amd64', ...FAST], { stdio: ['ignore', 'ignore', 'inherit'] });
+    expect(readFileSync(DEB).equals(before)).toBe(true);
+  });
+
+  it('passes lintian without errors and warnings', () => {
+    const { status, stdout } = spawnSync('lintian', ['--allow-root', '--fail-on', 'error,warning', DEB], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+
+  it.runIf(FAST.length === 0)('is no larger than 30 MiB', () => {
+    expect(statSync(DEB).size).toBeLessThanOrEqual(30 * 1024 * 1024);
+  });
+});
+
+describe('installed in a clean Debian', () => {
+  it('works without any Node.js of the system, with the configuration that it brings, and starts nothing', () => {
+    const root = useInstalled();
+    expect(root.run('sh', '-c', 'command -v node nodejs').exitCode).not.toBe(0);
+    expect(root.run('gpuctl', '--version')).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n`, stderr: '' });
+    expect(root.run('gpuctl', 'config', 'check')).toMatchObject({ exitCode: 0, stdout: '/etc/gpuctl/config.yaml: no mistakes\n' });
+    expect(readFileSync(root.at('etc/gpuctl/config.yaml'), 'utf8')).toBe(renderDefaultConfig());
+    expect([modeOf(root.at('var/lib/gpuctl')), modeOf(root.at('var/log/gpuctl'))]).toEqual(['755', '750']);
+    expect(existsSync(root.at('etc/cron.d/gpuctl'))).toBe(false);
+    expect(root.run('sh', '-c', 'ls /etc/systemd/system/*.wants/gpuctl* 2>/dev/null').stdout).toBe('');
+  });
+
+  it('looks at every GPU of an nvidia-smi that answers', () => {
+    const root = useInstalled();
+    const smi = root.at('usr/local/bin/nvidia-smi');
+    const fixtures = join(ROOT, 'test/fixtures/nvidia-smi/570');
+    mkdirSync(root.at('srv/smi'));
+    for (const name of ['qx.xml', 'list.txt', 'query-gpu.csv', 'compute-apps.csv']) cpSync(join(fixtures, name), root.at(`srv/smi/${name}`));
+    writeFileSync(smi, '#!/bin/sh\ncase "$*" in\n"-q -x") cat /srv/smi/qx.xml ;;\n-L) cat /srv/smi/list.txt ;;\n*query-compute-apps*) cat /srv/smi/compute-apps.csv ;;\n*) cat /srv/smi/query-gpu.csv ;;\nesac\n');
+    chmodSync(smi, 0o755);
+    const result = root.run('gpuctl', 'health-check', '--json');
+    const report = JSON.parse(result.stdout) as { observed: Record<string, string>; devices: readonly { uuid: string }[] };
+    const uuids = [...readFileSync(join(fixtures, 'list.txt'), 'utf8').matchAll(/^GPU .*UUID: (GPU-[0-9a-f-]+)/gm)].map(([, uuid]) => uuid);
+    expect(report.devices.map(({ uuid }) => uuid)).toEqual(uuids);
+    // There is no engine here, and that is not taken for "no containers".
+    expect({ engine: report.observed['engine'], exit: result.exitCode }).toEqual({ engine: 'failed', exit: 3 });
+  });
+
+  it('runs from the compiled code that it brings, and without it where that is damaged or of another bundle', () => {
+    const root = useInstalled();
+    const cache = root.at('usr/lib/gpuctl/gpuctl.cache');
+    const bundle = readFileSync(root.at('usr/lib/gpuctl/gpuctl.cjs'), 'latin1');
+    expect(readFileSync(cache, 'latin1').slice(0, 64)).toBe(bundle.slice(-65, -1));
+    const good = readFileSync(cache);
+    const works = (content: Buffer): void => {
+      writeFileSync(cache, content);
+      expect(root.run('gpuctl', '--version')).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n`, stderr: '' });
+    };
+    works(good.subarray(0, 5000));
+    works(Buffer.concat([good.subarray(0, 9000), Buffer.from([good.readUInt8(9000) ^ 0xff]), good.subarray(9001)]));
+    works(Buffer.concat([Buffer.from('0'.repeat(64)), good.subarray(64)]));
+  });
+
+  it('has logrotate rotate its events', () => {
+    const root = useInstalled();
+    const events = root.at('var/log/gpuctl/events.jsonl');
+    writeFileSync(events, '{}\n');
+    expect(root.run('logrotate', '--force', '/etc/logrotate.d/gpuctl')).toMatchObject({ exitCode: 0, stderr: '' });
+    expect([readFileSync(`${events}.1`, 'utf8'), readFileSync(events, 'utf8'), modeOf(events)]).toEqual(['{}\n', '', '640']);
+  });
+
+  it('an upgrade keeps a configuration that was edited, brings a new one where it was not, and keeps the ledger', () => {
+    const root = useInstalled();
+    const config = root.at('etc/gpuctl/config.yaml');
+    appendFileSync(config, '# mine\n');
+    writeFileSync(root.at('var/lib/gpuctl/ledger.db'), 'remembered');
+    const rotation = root.at('etc/logrotate.d/gpuctl');
+    install(root, laterDeb((data) => {
+      appendFileSync(join(data, 'etc/gpuctl/config.yaml'), '# theirs\n');
+      appendFileSync(join(data, 'etc/logrotate.d/gpuctl'), '# newer\n');
+    }), '--force-confdef', '--force-confold');
+    expect(readFileSync(config, 'utf8')).toBe(`${renderDefaultConfig()}# mine\n`);
+    expect(readFileSync(rotation, 'utf8')).toContain('# newer');
+    expect(readFileSync(root.at('var/lib/gpuctl/ledger.db'), 'utf8')).toBe('remembered');
+    expect(root.run('dpkg-query', '-W', '-f', '${Version} ${Status}', 'gpuctl').stdout).toBe('99.0-1 install ok installed');
+  });
+
+  it('an upgrade over a configuration that is not valid says so, and goes on: passes refuse it by themselves', () => {
+    const root = useInstalled();
+    appendFileSync(root.at('etc/gpuctl/config.yaml'), 'nonsense: true\n');
+    expect(install(root, laterDeb(() => undefined))).toContain('/etc/gpuctl needs attention (exit 2)');
+    expect(root.run('gpuctl', 'release-stale')).toMatchObject({ exitCode: 2 });
+  });
+
+  /** Everything of the schedule as if it had been installed, and files of others beside it. */
+  function schedule(root: CleanRoot): void {
+    for (const path of ['etc/cron.d', 'etc/systemd/system/timers.target.wants']) mkdirSync(root.at(path), { recursive: true });
+    writeFileSync(root.at('etc/cron.d/gpuctl'), `${MARKER}\n`);
+    writeFileSync(root.at('etc/systemd/system/gpuctl-sample.timer'), `${MARKER}\n`);
+    symlinkSync('/etc/systemd/system/gpuctl-sample.timer', root.at('etc/systemd/system/timers.target.wants/gpuctl-sample.timer'));
+    writeFileSync(root.at('etc/cron.d/others'), '# somebody else\n');
+    writeFileSync(root.at('etc/systemd/system/gpuctl-exporter.service'), '# of another program\n');
+  }
+
+  it('removed, nothing starts it any more; ledger, events and configuration stay, and so does all that is not ours', () => {
+    const root = useInstalled();
+    schedule(root);
+    writeFileSync(root.at('var/lib/gpuctl/ledger.db'), 'remembered');
+    writeFileSync(root.at('var/log/gpuctl/events.jsonl'), '{}\n');
+    expect(root.run('dpkg', '-r', 'gpuctl')).toMatchObject({ exitCode: 0, stderr: '' });
+    for (const gone of ['usr/bin/gpuctl', 'usr/lib/gpuctl', 'etc/cron.d/gpuctl', 'etc/systemd/system/gpuctl-sample.timer', 'etc/systemd/system/timers.target.wants/gpuctl-sample.timer']) {
+      expect({ gone, there: root.run('test', '-e', `/${gone}`).exitCode === 0 || root.run('test', '-L', `/${gone}`).exitCode === 0 }).toEqual({ gone, there: false });
+    }
+    for (const kept of ['var/lib/gpuctl/ledger.db', 'var/log/gpuctl/events.jsonl', 'etc/gpuctl/config.yaml', 'etc/cron.d/others', 'etc/systemd/system/gpuctl-exporter.service']) expect({ kept, there: existsSync(root.at(kept)) }).toEqual({ kept, there: true });
+  });
+
+  it('a cron file of that name that gpuctl did not write is left alone', () => {
+    const root = useInstalled();
+    mkdirSync(root.at('etc/cron.d'), { recursive: true });
+    writeFileSync(root.at('etc/cron.d/gpuctl'), '# written by hand\n');
+    expect(root.run('dpkg', '-r', 'gpuctl').exitCode).toBe(0);
+    expect(readFileSync(root.at('etc/cron.d/gpuctl'), 'utf8')).toBe('# written by hand\n');
+  });
+
+  it('purged, its three folders go; a folder elsewhere that the configuration or a link points to stays', () => {
+    const root = useInstalled();
+    mkdirSync(root.at('srv/state'));
+    writeFileSync(root.at('srv/state/ledger.db'), 'elsewhere');
+    rmSync(root.at('var/lib/gpuctl'), { recursive: true });
+    symlinkSync('/srv/state', root.at('var/lib/gpuctl'));
+    writeFileSync(root.at('etc/gpuctl/conf.d/local.yaml'), 'version: 1\n');
+    const before = new Set(root.run('find', '/etc', '/usr', '/var/lib', '/srv', '/root', '-xdev').stdout.split('\n'));
+    expect(root.run('dpkg', '--purge', 'gpuctl')).toMatchObject({ exitCode: 0, stderr: '' });
+    const after = new Set(root.run('find', '/etc', '/usr', '/var/lib', '/srv', '/root', '-xdev').stdout.split('\n'));
+    for (const gone of before.difference(after)) expect(gone).toMatch(/gpuctl/);
+    for (const left of after) expect(left).not.toMatch(/gpuctl/);
+    expect(readFileSync(root.at('srv/state/ledger.db'), 'utf8')).toBe('elsewhere');
+    expect(existsSync(root.at('var/log/gpuctl'))).toBe(false);
+  });
+});
+
+describe('completion', () => {
+  const script = (shell: string): string => execFileSync(join(ROOT, 'bin', 'gpuctl'), ['completion', shell], { encoding: 'utf8' });
+
+  it.each(['bash', 'zsh', 'fish'])('the script for %s is one that it can parse', (shell) => {
+    const { status, stderr } = spawnSync(shell, shell === 'fish' ? ['--no-execute', '/dev/stdin'] : ['-n', '/dev/stdin'], { input: script(shell), encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  it('bash offers commands, their own commands, options, words and files', () => {
+    const offered = (...words: readonly string[]): readonly string[] => {
+      const line = words.map((word) => `'${word}'`).join(' ');
+      const call = `${script('bash')}\nCOMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _gpuctl; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      return execFileSync('bash', ['-c', call], { encoding: 'utf8' }).trim().split('\n');
+    };
+    expect(offered('gpuctl', 'heal')).toEqual(['health-check']);
+    expect(offered('gpuctl', 'config', 'sh')).toEqual(['show']);
+    expect(offered('gpuctl', '--json', 'health-check', '--rep')).toEqual(['--repair']);
+    expect(offered('gpuctl', 'completion', 'f')).toEqual(['fish']);
+    expect(offered('gpuctl', '--config', '/etc/hostnam')).toEqual(['/etc/hostname']);
+  });
+
+  it('fish offers the same, each with its meaning', () => {
+    const offered = (line: string): string => execFileSync('fish', ['--no-config', '-c', `source (${join(ROOT, 'bin', 'gpuctl')} completion fish | psub); complete -C '${line}'`], { encoding: 'utf8' });
+    expect(offered('gpuctl config s')).toBe('show\tthe effective configuration and where each value comes from\n');
+    expect(offered('gpuctl completion z')).toBe('zsh\n');
+  });
+});
+
+describe('the manual page', () => {
+  it('renders without a warning, and names every command', () => {
+    const page = renderMan({ version: VERSION, date: '2026-11-22' });
+    const { status, stdout, stderr } = spawnSync('groff', ['-ww', '-man', '-Tutf8', '-P-cbou'], { input: page, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const help = execFileSync(join(ROOT, 'bin', 'gpuctl'), ['--help'], { encoding: 'utf8' });
+    const names = [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z][a-z-]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+    expect(names.length).toBeGreaterThan(8);
+    for (const name of names) expect(stdout).toMatch(new RegExp(`gpuctl ${name.replaceAll('-', '[-‐]')}`));
+  });
+});
