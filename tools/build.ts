@@ -1,16 +1,29 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
+import { makeCodeCache } from './warm-up.ts';
 
-/** Parts of docker-modem and dockerode for ssh hosts and image builds, which gpuctl never has. Left out, they cost nothing at start-up. */
-const UNUSED = /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|cpu-features|tar-fs)$/;
+/** dockerode's own transport, in whose place src/callout stands, and what dockerode needs to build images. Left out, they cost nothing at start-up. */
+const UNUSED = /^(?:docker-modem|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|tar-fs)$/;
+/** Modules of Node that packages load at once and hardly a run needs: each is loaded when something of it is first used. */
+const SELDOM_USED = /^(?:node:)?(?:crypto|v8|zlib|readline\/promises)$/;
 
 const leaveOut: Plugin = {
   name: 'leave-out',
   setup(builder) {
     builder.onResolve({ filter: UNUSED }, ({ path }) => ({ path, namespace: 'left-out' }));
     builder.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+const loadLate: Plugin = {
+  name: 'load-late',
+  setup(builder) {
+    builder.onResolve({ filter: SELDOM_USED }, ({ path, namespace }) => (namespace === 'late' ? { path, external: true } : { path, namespace: 'late' }));
+    builder.onLoad({ filter: /.*/, namespace: 'late' }, ({ path }) => {
+      const getters = Object.keys(process.getBuiltinModule(path) ?? {}).map((name) => `get ${name}() { return require('${path}').${name}; }`);
+      return { contents: `module.exports = { ${getters.join(', ')} };` };
+    });
   },
 };
 
@@ -22,6 +35,8 @@ const common = {
   bundle: true,
   platform: 'node',
   target: 'node24',
+  // The code cache runs the bundle where Node offers no import() of its own.
+  supported: { 'dynamic-import': false },
   format: 'cjs',
   minify: true,
   write: false,
@@ -56,12 +71,14 @@ const program = await bundle({
   entryPoints: ['src/cli/main.ts'],
   legalComments: 'eof',
   define: { GPUCTL_VERSION: JSON.stringify(version) },
-  plugins: [leaveOut],
+  plugins: [leaveOut, loadLate],
 });
 const starter = await bundle({ stdin: { contents: "import { start } from './src/cli/start.ts'; start(__dirname);", resolveDir: root } });
+const maker = await bundle({ stdin: { contents: "import { makeCodeCache } from './src/cli/make-code-cache.ts'; makeCodeCache(__dirname);", resolveDir: root } });
 
 mkdirSync(`${root}dist`, { recursive: true });
 write('gpuctl.cjs', stamped(program.text));
 write('start.cjs', starter.text);
+write('make-code-cache.cjs', maker.text);
 write('bundled-packages.json', `${JSON.stringify(program.packages)}\n`);
-execFileSync(process.execPath, [`${root}tools/make-code-cache.ts`, `${root}dist`], { stdio: ['ignore', 'ignore', 'inherit'] });
+await makeCodeCache(`${root}dist`);

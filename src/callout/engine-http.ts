@@ -1,8 +1,11 @@
-import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { Agent, request, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { EngineCallError } from './engine-error.ts';
 
 /** A list of 1,000 containers with long labels is about 10 MB; beyond this an answer is not an answer. */
 const MAX_BYTES = 64 * 1024 * 1024;
+
+/** As many as are asked at a time. */
+const MAX_CONNECTIONS = 8;
 
 /** One call over a local socket, a GET unless it says otherwise. `timeoutMs` is the deadline from connecting to the last byte. */
 export interface Get {
@@ -12,6 +15,25 @@ export interface Get {
   readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** A tar archive. */
   readonly archive?: Buffer;
+  /** Where connections are taken from and left. Not given: the call makes its own and closes it. */
+  readonly pool?: Pool;
+}
+
+/** Connections that are kept from one question to the next. Those that wait for one keep no process alive. */
+export interface Pool {
+  agent: Agent;
+}
+
+export function openPool(): Pool {
+  return { agent: new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS, maxFreeSockets: MAX_CONNECTIONS }) };
+}
+
+/** From now on only new connections are used; one that still waits for its answer is closed after it. */
+export function renewPool(pool: Pool): void {
+  const { agent } = pool;
+  pool.agent = openPool().agent;
+  agent.maxFreeSockets = 0;
+  for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
 }
 
 /** A whole answer, whatever its status. */
@@ -22,37 +44,59 @@ export interface Answer {
 }
 
 /**
- * Asks once, on a connection of its own that is destroyed with the answer or at the deadline, so that nothing keeps the
+ * Asks once. The connection is destroyed with the answer or at the deadline, or left to its pool, so that nothing keeps the
  * process alive. Never follows a redirect. Throws EngineCallError for everything but a whole answer of bounded size.
  */
-export async function get({ socketPath, path, timeoutMs, method = 'GET', archive }: Get): Promise<Answer> {
+export async function get(call: Get): Promise<Answer> {
+  const asked = performance.now();
+  try {
+    return await askOnce(call);
+  } catch (error) {
+    if (!(error instanceof StaleConnection)) throw error;
+    const { pool: _, ...alone } = call;
+    return askOnce({ ...alone, timeoutMs: Math.max(0, call.timeoutMs - (performance.now() - asked)) });
+  }
+}
+
+/** The other side closed a kept connection as it was taken into use: nothing was asked, so it is asked again on a new one. */
+class StaleConnection extends Error {}
+
+async function askOnce({ socketPath, path, timeoutMs, method = 'GET', archive, pool }: Get): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const headers = { host: 'localhost', ...(archive === undefined ? {} : { 'content-type': 'application/x-tar', 'content-length': archive.length }) };
-  const call = request({ socketPath, path, method, agent: false, headers });
+  // Without a server name given, node:http works out one, which costs 5 ms at the first call and is of use to TLS alone.
+  const call = request({ socketPath, path, method, agent: pool?.agent ?? false, servername: '', headers } as RequestOptions);
   const late = setTimeout(() => { reject(new EngineCallError('timeout', `no whole answer within ${timeoutMs} ms`)); }, timeoutMs);
-  call.on('error', reject);
-  call.on('response', (response) => { readWhole(response).then(resolve, reject); });
+  call.on('error', (error) => { reject(call.reusedSocket && isLost(error) ? new StaleConnection() : error); });
+  call.on('response', (response) => { readWhole(response, resolve, reject); });
   call.end(archive);
   try {
     return await promise;
   } catch (error) {
-    throw error instanceof EngineCallError ? error : explain(error, socketPath);
+    call.destroy();
+    throw error instanceof EngineCallError || error instanceof StaleConnection ? error : explain(error, socketPath);
   } finally {
     clearTimeout(late);
-    call.destroy();
+    if (pool === undefined) call.destroy();
   }
 }
 
 /** A body that ends before its announced end raises an error by itself, as long as somebody listens for it. */
-async function readWhole(response: IncomingMessage): Promise<Answer> {
+function readWhole(response: IncomingMessage, resolve: (answer: Answer) => void, reject: (error: Error) => void): void {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
+  response.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > MAX_BYTES) throw new EngineCallError('malformed', `the answer is longer than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') };
+    if (size > MAX_BYTES) reject(new EngineCallError('malformed', `the answer is longer than ${MAX_BYTES} bytes`));
+    else chunks.push(chunk);
+  });
+  response.on('error', reject);
+  response.on('end', () => { resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }); });
+}
+
+/** As the loss of a kept connection shows. What is asked over those can be asked twice. */
+function isLost(error: Error): boolean {
+  return 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 function explain(error: unknown, socketPath: string): EngineCallError {

@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { FailureCode } from '../model/observation.ts';
 import { EngineCallError } from './engine-error.ts';
-import type { Answer, get } from './engine-http.ts';
+import type { Answer, Pool } from './engine-http.ts';
 
 /** 1.40 (Docker 19.03) brought DeviceRequests; below it an inspect could hide a claim. */
 const OLDEST_API = '1.40';
@@ -73,7 +73,7 @@ export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient & A
   };
   const ask = async (question: (docker: Docker) => Promise<unknown>): Promise<EngineReply> => {
     const reply = await connected();
-    return reply.ok ? settle(() => question(reply.value.docker)) : reply;
+    return reply.ok ? settle(() => question(reply.value.pooled)) : reply;
   };
   const tell = async (command: Command): Promise<EngineReply<null>> => {
     const reply = await connected();
@@ -87,7 +87,10 @@ export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient & A
       const reply = await connected();
       return reply.ok ? { ok: true, value: reply.value.version } : reply;
     },
-    info: () => ask((docker) => docker.info()),
+    info: async () => {
+      const reply = await connected();
+      return reply.ok ? settle(() => identify(reply.value)) : reply;
+    },
     list: () => ask((docker) => docker.listContainers({ all: true })),
     inspect: (id) => ask((docker) => docker.getContainer(fullId(id)).inspect()),
     putArchive: async (id, folder, tar) => {
@@ -98,8 +101,22 @@ export function openEngine({ host, timeoutMs }: EngineAddress): EngineClient & A
 }
 
 interface Connection {
-  readonly docker: Docker;
   readonly version: EngineVersion;
+  /** Each question on a connection of its own. */
+  readonly docker: Docker;
+  /** Questions on connections of the pool. */
+  readonly pooled: Docker;
+  readonly pool: Pool;
+  readonly renewPool: (pool: Pool) => void;
+}
+
+/**
+ * Who answers on the socket now: asked on a new connection, and so is everything after it. A kept connection would go on
+ * to the engine that was there before, and its answers would pass for those of the one that took over.
+ */
+function identify({ docker, pool, renewPool }: Connection): Promise<unknown> {
+  renewPool(pool);
+  return docker.info();
 }
 
 interface Socket {
@@ -137,7 +154,14 @@ async function connect(socket: Socket): Promise<Connection> {
   const [{ default: Dockerode }, http] = await Promise.all([import('dockerode'), import('./engine-http.ts')]);
   const answer = await http.get({ ...socket, path: '/_ping' });
   const version = readVersion(answer);
-  return { version, docker: new Dockerode({ modem: modemFor(socket, `/v${version.api}`, http.get) } as Docker.DockerOptions) };
+  const pool = http.openPool();
+  const prefix = `/v${version.api}`;
+  const client = (ask: Ask): Docker => new Dockerode({ modem: modemFor(ask) } as Docker.DockerOptions);
+  return {
+    version, pool, renewPool: http.renewPool,
+    docker: client((path) => http.get({ ...socket, path: prefix + path })),
+    pooled: client((path) => http.get({ ...socket, path: prefix + path, pool })),
+  };
 }
 
 interface Command {
@@ -182,13 +206,15 @@ interface Dial {
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
+type Ask = (path: string) => Promise<Answer>;
+
 /**
  * The transport under dockerode, in place of its own docker-modem, which never answers when a body is cut, takes
  * garbage for an answer, has no limit of size, follows redirects to other hosts, and lets DOCKER_HOST override a socket.
  */
-function modemFor(socket: Socket, prefix: string, send: typeof get): object {
+function modemFor(ask: Ask): object {
   const dial = (call: Dial, done: (error: unknown, value?: unknown) => void): void => {
-    send({ ...socket, path: prefix + pathOf(call) }).then(readBody).then((value) => { done(null, value); }, done);
+    ask(pathOf(call)).then(readBody).then((value) => { done(null, value); }, done);
   };
   return { Promise, dial };
 }

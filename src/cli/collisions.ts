@@ -6,9 +6,9 @@ import { type Collision, findCollisions, likelyDuration } from '../schedule/coll
 import { isTolerable, renderCollision } from '../schedule/render-collision.ts';
 import { patternProblem, slotsOf } from '../schedule/slots.ts';
 import { renderLocal } from '../schedule/zone.ts';
-import { ledgerFile } from './compose.ts';
 import { openSink } from './event-sink.ts';
 import type { Globals } from './globals.ts';
+import { ledgerFile } from './ledger-file.ts';
 
 /** What the proof rests on. */
 export interface CollisionReport {

@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { createActor } from '../act/actor.ts';
 import { openEngine } from '../callout/engine.ts';
 import { limitValuesOf } from '../config/limits.ts';
@@ -21,6 +20,7 @@ import type { Clock, Notifier, Observer } from '../passes/ports.ts';
 import { createEventSink, type OpenEventSink } from '../record/event-sink.ts';
 import { openLedger } from '../record/ledger/open.ts';
 import type { Globals } from './globals.ts';
+import { ledgerFile } from './ledger-file.ts';
 import { limitPolicyOf, limitsPartsOf } from './limits.ts';
 import { notifierOf, userSideOf } from './user-side.ts';
 import { version } from './version.ts';
@@ -103,9 +103,7 @@ export function observerOf(config: Config): Observer {
   return createObserver({ hostname: hostname(), now: systemClock.now, ...driverOf(config.nvidiaSmi), engine: openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }) });
 }
 
-export function ledgerFile(config: Config): string {
-  return join(config.state.dir, 'ledger.db');
-}
+export { ledgerFile };
 
 /** `engine.host` in a file wins, then DOCKER_HOST, then the default. */
 export function engineHost(config: Config): string {

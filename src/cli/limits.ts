@@ -14,8 +14,16 @@ import type { LimitsLedger, LimitsParts } from '../passes/ports.ts';
 /** The limits of the configuration, in the terms of the rules. */
 export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config' | 'configured'>, users: Users): LimitPolicy {
   const { idle, warnings, runtime, leftovers } = config;
+  // Several rules ask about each of a thousand containers, and all of one look at one instant.
+  const known = new WeakMap<InspectedContainer, { readonly now: number; readonly rules: LimitRules }>();
   return {
-    rulesOf: (container, now) => rulesOf(container, now, { config, users }),
+    rulesOf: (container, now) => {
+      const before = known.get(container);
+      if (before?.now === now) return before.rules;
+      const rules = rulesOf(container, now, { config, users });
+      known.set(container, { now, rules });
+      return rules;
+    },
     thresholds: { gpuPercent: idle.gpuPercent, cpuPercent: idle.cpuPercent, networkBytes: idle.networkBytes },
     youngMs: idle.youngContainerGraceMs,
     highDemand: idle.highDemand,

@@ -2,6 +2,7 @@ import type { EngineClient } from '../callout/engine.ts';
 import type { EngineAnswer } from '../model/container.ts';
 import type { DriverView, ListedProcess } from '../model/device.ts';
 import { complete, failed, seen, type Observed } from '../model/observation.ts';
+import type { ProcessView } from '../model/process.ts';
 import type { EngineIdentity, ProcessLook, Snapshot } from '../model/snapshot.ts';
 import type { Observer } from '../passes/ports.ts';
 import { inspectContainers, listContainers, observeAnswers, observeEngine, sameEngine } from './docker/index.ts';
@@ -31,14 +32,29 @@ export function createObserver(parts: ObserverParts): Observer {
 }
 
 async function observeHost({ hostname, now, observeDriver, engine }: ObserverParts): Promise<Snapshot> {
-  const driver = await observeDriver();
-  // The engine works on its answer while /proc is read.
+  const reading = observeDriver();
+  // The first step to the engine is taken while nvidia-smi runs; it tells nothing that is evidence, and a failure comes up again.
+  void engine.version();
+  const driver = await reading;
   const asked = listContainers(engine);
+  await untilSent();
   const listed = observeListedProcesses(listedPidsIn(driver));
   const list = await asked;
-  const view = list.state === 'failed' ? list : await inspectContainers(engine, { list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices });
-  const processes = withShims(listed);
-  return { host: hostname, takenAt: now(), driver, processes, engine: view };
+  if (list.state === 'failed') return { host: hostname, takenAt: now(), driver, processes: withShims(listed), engine: list };
+  const shims = Promise.withResolvers<Observed<ProcessView>>();
+  const view = await inspectContainers(engine, {
+    list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices,
+    meanwhile: async () => { await untilSent(); shims.resolve(withShims(listed)); },
+  });
+  return { host: hostname, takenAt: now(), driver, processes: await shims.promise, engine: view };
+}
+
+/**
+ * Lets what was asked of the engine leave, so that it works on its answer while /proc is read, which lets nothing else
+ * happen: a connection is made in this turn of the event loop and the question written in the next.
+ */
+async function untilSent(): Promise<void> {
+  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => { setImmediate(resolve); });
 }
 
 interface LookRequest {

@@ -3,6 +3,7 @@ import { decideDirt, unexplainedMiB } from '../decide/dirt.ts';
 import { decideReset } from '../decide/reset.ts';
 import type { Decision, GpuTarget } from '../model/decision.ts';
 import type { Gpu } from '../model/device.ts';
+import { seen } from '../model/observation.ts';
 import { REASONS } from '../model/reason.ts';
 import { blockersIn } from '../decide/reset.ts';
 import { begin, finish, interruption, type Numbered, settle, willAct } from './carry-out.ts';
@@ -68,13 +69,20 @@ function ghostsOn(gpu: Gpu, ownership: Assessment['ownership'], { ghosts }: Ende
 }
 
 /** In a dry run nothing was released or ended, so what depends on it cannot be said. */
-function conditional({ options, decisions }: Pass, decision: Decision<GpuTarget>): Decision<GpuTarget> {
+function conditional({ options, decisions, latest }: Pass, decision: Decision<GpuTarget>): Decision<GpuTarget> {
   if (!options.dryRun || !options.acts) return decision;
   const before = decisions.filter((each) => each.verdict === 'act');
-  const ending = before.some((each) => each.target.kind === 'process' && each.target.gpuUuids.includes(decision.target.uuid));
+  const holders = latest === null ? [] : holdersOf(decision.target.uuid, latest);
+  const ending = before.some(({ target }) => target.kind === 'process' && (target.gpuUuids.includes(decision.target.uuid) || holders.includes(target.pid)));
   const releasing = before.some((each) => each.target.kind === 'allocation' && each.target.gpuUuid === decision.target.uuid);
   const depends = ending || (releasing && decision.reason !== 'clean');
   return depends ? { ...decision, verdict: 'leave', reason: 'conditional', evidence: {} } : decision;
+}
+
+/** Pids that have the device's node open; all that have any, where its minor number is not known. */
+function holdersOf(gpuUuid: string, { snapshot, gpus }: Assessment): readonly number[] {
+  const minor = gpus.find((gpu) => gpu.uuid === gpuUuid)?.minorNumber ?? null;
+  return (seen(snapshot.processes)?.holders ?? []).filter((holder) => minor === null || holder.minorNumber === minor).map((holder) => holder.pid);
 }
 
 /** The want stays in the ledger until the device is clean again or was reset. */

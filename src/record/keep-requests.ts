@@ -80,7 +80,7 @@ function entriesIn(folder: string): readonly Entry[] {
 /** Its user cannot choose when the inode last changed. */
 function isBeingWritten(stats: Stats): boolean {
   const ageMs = Date.now() - stats.ctimeMs;
-  return stats.isFile() && stats.size === 0 && ageMs >= 0 && ageMs < WRITING_MS;
+  return stats.isFile() && stats.size === 0 && Math.abs(ageMs) < WRITING_MS;
 }
 
 /** A text: why it is refused. */

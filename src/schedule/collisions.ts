@@ -73,16 +73,17 @@ function onCalendar({ slots, likelyMs, now }: CollisionQuestion, offsetOf: Offse
   const fields = slots.map((slot) => ({ slot, fields: fieldsOf(slot.pattern) }));
   const localNow = now + offsetOf(now);
   const today = Math.floor(localNow / DAY_MS);
-  const tried = new Set<string>();
+  const tried = new Set<number>();
   const found: Collision[] = [];
-  let yesterday = activeOn(fields, today - 1);
+  const date = new Date(0);
+  let yesterday = activeOn(fields, today - 1, date);
   for (let day = today; day <= today + CALENDAR_DAYS; day++) {
-    const active = activeOn(fields, day);
-    const key = `${yesterday.map(({ slot }) => slot.job).join()}|${active.map(({ slot }) => slot.job).join()}`;
+    const active = activeOn(fields, day, date);
+    const key = yesterday << fields.length | active;
     if (!tried.has(key)) {
       // What is left of today may lack what the whole day shows: the pair is tried again on its next date.
       if (day > today) tried.add(key);
-      const starts = [...startsOn(yesterday, day - 1), ...startsOn(active, day)].toSorted((a, b) => a.at - b.at);
+      const starts = [...startsOn(fields, yesterday, day - 1), ...startsOn(fields, active, day)].toSorted((a, b) => a.at - b.at);
       const since = Math.max(day * DAY_MS, localNow);
       found.push(...collisionsIn(starts, likelyMs).filter(({ localMs }) => localMs >= since));
     }
@@ -96,14 +97,15 @@ interface SlotFields {
   readonly fields: Fields;
 }
 
-function activeOn(all: readonly SlotFields[], dayNumber: number): readonly SlotFields[] {
-  const date = new Date(dayNumber * DAY_MS);
+/** The slots that run on a day, a bit each. `date` is scratch: 400 years of days are not worth an object each. */
+function activeOn(all: readonly SlotFields[], dayNumber: number, date: Date): number {
+  date.setTime(dayNumber * DAY_MS);
   const on = { month: date.getUTCMonth() + 1, day: date.getUTCDate(), weekday: date.getUTCDay() };
-  return all.filter(({ fields }) => runsOn(fields, on));
+  return all.reduce((bits, { fields }, index) => (runsOn(fields, on) ? bits | 1 << index : bits), 0);
 }
 
-function startsOn(active: readonly SlotFields[], dayNumber: number): readonly Start[] {
-  return active.flatMap(({ slot, fields: { hours, minutes } }) => hours.flatMap((hour) => minutes.map((minute) => {
+function startsOn(all: readonly SlotFields[], active: number, dayNumber: number): readonly Start[] {
+  return all.filter((_, index) => (active & 1 << index) !== 0).flatMap(({ slot, fields: { hours, minutes } }) => hours.flatMap((hour) => minutes.map((minute) => {
     const localMs = dayNumber * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS;
     return { slot, at: localMs, localMs };
   })));
@@ -126,7 +128,7 @@ function onClockChanges({ slots, likelyMs, now, zone }: CollisionQuestion, offse
 function kindOfChange(fields: readonly SlotFields[], { at, beforeMs, afterMs }: Transition): string {
   const local = at + beforeMs;
   const day = Math.floor(local / DAY_MS);
-  const jobs = [day - 1, day, day + 1].map((each) => activeOn(fields, each).map(({ slot }) => slot.job).join());
+  const jobs = [day - 1, day, day + 1].map((each) => activeOn(fields, each, new Date(0)));
   return [afterMs - beforeMs, local % DAY_MS, ...jobs].join('|');
 }
 

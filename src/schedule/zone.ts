@@ -13,9 +13,10 @@ export interface Transition {
 
 /** `zone`: an IANA name; without it the zone of the host. Throws RangeError for an unknown name. */
 export function offsetsIn(zone?: string): OffsetOf {
+  // The host's own zone without Intl, whose tables would stay in memory for as long as a daemon runs.
+  if (zone === undefined) return (at) => -new Date(at).getTimezoneOffset() * MINUTE_MS;
   const { format } = new Intl.DateTimeFormat('en-US', {
-    ...(zone === undefined ? {} : { timeZone: zone }),
-    hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit',
+    timeZone: zone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit',
   });
   return (at) => {
     const [month = 0, day = 0, year = 0, hour = 0, minute = 0] = (format(at).match(/\d+/g) ?? []).map(Number);

@@ -15,7 +15,7 @@ function jobs(room: Room, script: string): readonly string[] {
   const entry = join(room.dir, 'entry.cjs');
   writeFileSync(join(room.dir, 'job'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   writeFileSync(entry, `const job = process.argv[2];
-if (job === 'daemon') require(${JSON.stringify(BUNDLE)});
+if (job === 'daemon' || job === 'config') require(${JSON.stringify(BUNDLE)});
 else {
   const child = require('node:child_process').spawn(${JSON.stringify(join(room.dir, 'job'))}, process.argv.slice(2), { stdio: 'inherit' });
   process.on('SIGTERM', () => child.kill('SIGTERM'));
@@ -89,7 +89,8 @@ describe('gpuctl daemon', () => {
   it('skips a job while another still runs, and says so', async () => {
     const room = makeRoom();
     room.config(EVERY_MINUTE);
-    const daemon = startDaemon(room, jobs(room, 'sleep 3'));
+    const daemon = startDaemon(room, jobs(room, 'sleep 90'));
+    // The job sleeps on the same clock, so for longer than the minute until the next one.
     await eventually(daemon.said, (text) => /sample of \S+ was skipped: sample still runs/.test(text), 30_000);
     expect(events(room).at(-1)).toMatchObject({ 'event.action': 'pass.refused', 'event.reason': 'still-busy', 'gpuctl.job': 'sample' });
   });
@@ -102,14 +103,22 @@ describe('gpuctl daemon', () => {
     expect(code).toBe(2);
   });
 
-  it('rests in less than 70 MB', async () => {
+  it('rests in less than 70 MB, and does not wake up before its time', async () => {
     const room = makeRoom();
-    room.config('version: 1\n');
+    room.config(`version: 1\nschedule: { ${['release-stale', 'check-idle', 'enforce-runtime', 'cleanup-containers', 'sample'].map((job, hour) => `${job}: "0 ${hour} 31 12 *"`).join(', ')} }\n`);
     const daemon = room.start(NODE, BUNDLE, 'daemon');
     const pid = await eventually(() => descendant(daemon.pid ?? -1, 'daemon'), (found) => found !== null, 10_000);
-    // It sleeps once all of its threads wait.
-    await eventually(() => readFileSync(`/proc/${pid}/status`, 'utf8'), (status) => /^State:\s+S/m.test(status) && Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]) > 5, 10_000);
-    const rssKiB = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-    expect(rssKiB).toBeLessThan(70 * 1024);
+    const statusOf = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    const wakes = (): number => statusOf('voluntary_ctxt_switches');
+    const second = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 1000); });
+    // Begun: once it has checked its configuration it listens to SIGHUP (the lowest bit), and sleeps.
+    await eventually(() => /^SigCgt:\s+\w+(\w)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1], (digit) => (parseInt(digit ?? '0', 16) & 1) === 1, 20_000);
+    await second();
+    const before = wakes();
+    await second();
+    await second();
+    await second();
+    expect(wakes() - before).toBe(0);
+    expect(statusOf('VmRSS')).toBeLessThan(70_000_000 / 1024);
   });
 });

@@ -57,6 +57,8 @@ describe('nothing is done to what was not observed', () => {
   it.each(Object.entries(VEILS))('seeing less never adds an act: %s', (_, veil) => {
     fc.assert(fc.property(worldAndPlace, ([each, at]) => {
       const veiled = veil(each.host, at);
+      // Of the others the numbers are known: what a number could not name before, it cannot name now.
+      fc.pre(veiled.trouble.driver !== 'partial' || each.host.gpus[0]?.index !== null);
       // What the engine answers for a process's sake may contradict its list; who does not see the process does not ask.
       const comparable = (act: string): boolean => each.host.oddAnswers.length === 0 || !act.startsWith('release');
       const seenLess = acts({ ...each, host: veiled }, veiled).filter(comparable);
@@ -81,7 +83,7 @@ describe('nothing is done to what was not observed', () => {
   it('a second look that lacks one device confirms nobody on it', () => {
     fc.assert(fc.property(worldAndPlace, ([each, at]) => {
       const gpu = at % Math.max(1, each.host.gpus.length);
-      fc.pre(each.host.gpus[gpu]?.listUnknown === null);
+      fc.pre(each.host.gpus[gpu]?.listUnknown === null && (gpu > 0 || each.host.trouble.driver === 'none'));
       const onIt = each.host.processes.filter(({ rows }) => rows.some((row) => row.gpu === gpu)).map(({ pid }) => `kill ${pid}`);
       for (const act of acts(each, withTrouble(each, { listed: gpu }).host)) expect(onIt).not.toContain(act);
     }), runs(400));

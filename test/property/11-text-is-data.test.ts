@@ -13,6 +13,7 @@ import { runPass } from '../../src/passes/run-pass.ts';
 import { renderEvent } from '../../src/record/events.ts';
 import { HOSTILE_TEXTS } from './generate-claims.ts';
 import { HOUR, MINUTE, runs, type World, world } from './generate.ts';
+import { idsIn } from './host.ts';
 import { benchOf, passOptions } from './ports.ts';
 import { judged, kills, releases, resets, secondLook } from './rules.ts';
 
@@ -31,7 +32,7 @@ function rewritten(each: World, words: readonly string[]): World {
       containers: each.host.containers.map((container, n) => (container.inspected
         ? { ...container, name: word(n), image: word(n + 1), labels: { ...container.labels, [`com.example.${word(n + 2)}`]: word(n + 3) } }
         : { ...container, name: word(n) })),
-      processes: each.host.processes.map((process, n) => ({ ...process, title: word(n + 4), command: process.cgroups?.some((path) => /[0-9a-f]{64}/.test(path)) === true ? word(n + 5) : process.command })),
+      processes: each.host.processes.map((process, n) => ({ ...process, title: word(n + 4), command: idsIn(process.cgroups).length > 0 ? word(n + 5) : process.command })),
     },
   };
 }

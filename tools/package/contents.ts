@@ -33,15 +33,14 @@ export function debianVersion({ version }: Pick<PackageFacts, 'version'>): strin
 
 /** Everything but the runtime, by its path below /. */
 export function packagedFiles(facts: PackageFacts): Files {
-  const { root, architecture } = facts;
+  const { root } = facts;
   const at = (path: string): PackagedFile => ({ content: readFileSync(join(root, path)) });
   const program = commandTree(createProgram());
   return {
     'usr/bin/gpuctl': { ...at('tools/package/launcher.sh'), runnable: true },
     'usr/lib/gpuctl/gpuctl.cjs': at('dist/gpuctl.cjs'),
     'usr/lib/gpuctl/start.cjs': at('dist/start.cjs'),
-    // Compiled code is good on the kind of machine that it was compiled on.
-    ...(architecture === hostArchitecture() ? { 'usr/lib/gpuctl/gpuctl.cache': at('dist/gpuctl.cache') } : {}),
+    'usr/lib/gpuctl/make-code-cache.cjs': at('dist/make-code-cache.cjs'),
     'etc/gpuctl/config.yaml': { content: renderDefaultConfig() },
     'etc/logrotate.d/gpuctl': at('tools/package/logrotate'),
     ...shipped(root, 'config/cron.d', 'usr/share/gpuctl/cron.d'),

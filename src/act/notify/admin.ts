@@ -3,7 +3,7 @@ import type { GpuctlEvent } from '../../model/event.ts';
 import type { NoticeLedger, Told } from '../../passes/ports.ts';
 import { isAlert, messageOf, subjectOf } from './alert.ts';
 import { type Distrust, type ExecSink, type MailSink, runProgram, sendMail } from './program.ts';
-import { postWebhook, type WebhookSink } from './webhook.ts';
+import type { WebhookSink } from './webhook.ts';
 
 export type AdminSink = WebhookSink | MailSink | ExecSink;
 
@@ -57,10 +57,11 @@ function isRecent(ageMs: number, cooldownMs: number): boolean {
   return ageMs >= 0 && ageMs < cooldownMs;
 }
 
-function deliver(sink: AdminSink, alerts: readonly GpuctlEvent[], { host, render, timeoutMs, distrust }: AdminParts): Promise<string | null> {
+async function deliver(sink: AdminSink, alerts: readonly GpuctlEvent[], { host, render, timeoutMs, distrust }: AdminParts): Promise<string | null> {
   const message = messageOf(alerts, { host, render });
   switch (sink.kind) {
-    case 'webhook': return postWebhook(sink, message, timeoutMs);
+    // Loaded here: most passes post nothing.
+    case 'webhook': return (await import('./webhook.ts')).postWebhook(sink, message, timeoutMs);
     case 'mail': return sendMail(sink, message, { timeoutMs, distrust });
     case 'exec': return runProgram(sink, message, { timeoutMs, distrust });
   }

@@ -1,3 +1,5 @@
+import { request as requestPlainly } from 'node:http';
+import { request as requestSecurely } from 'node:https';
 import { type AlertMessage, linesOf, titleOf } from './alert.ts';
 
 /** A receiver of alerts over HTTP. `generic`: `{ schema, host, alerts, more }`; `slack`: `{ text }`, which Mattermost and others take as well. */
@@ -9,7 +11,7 @@ export interface WebhookSink {
 
 /** Posts the message once. Redirects are not followed. Null: taken (2xx); otherwise why not, without the URL, which may be a secret. */
 export async function postWebhook({ url, format }: WebhookSink, message: AlertMessage, timeoutMs: number): Promise<string | null> {
-  const { request } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
+  const request = new URL(url).protocol === 'https:' ? requestSecurely : requestPlainly;
   const body = JSON.stringify(format === 'slack' ? slackBody(message) : genericBody(message));
   const { promise, resolve } = Promise.withResolvers<string | null>();
   const call = request(url, { method: 'POST', agent: false, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'user-agent': 'gpuctl' } });

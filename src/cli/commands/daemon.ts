@@ -1,5 +1,4 @@
 import { type JobEnd, startJob } from '../../act/schedule/job.ts';
-import { runChild } from '../../callout/child.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { LoadedConfig } from '../../config/types.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
@@ -8,10 +7,8 @@ import type { JobName } from '../../model/schedule.ts';
 import { createDaemon, type DaemonParts, type Skipped, type StartedJob } from '../../schedule/daemon.ts';
 import { PASS_DEADLINE_MS } from '../../schedule/jobs.ts';
 import { slotsOf } from '../../schedule/slots.ts';
-import { refuseCollisions } from '../collisions.ts';
 import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
-import { rejectConfig } from '../reject-config.ts';
 import type { Command } from '../run.ts';
 
 /** A pass ends by itself at its deadline; this is for one that hangs. A sample must be gone before the next pass is due. */
@@ -21,12 +18,13 @@ const LIMITS = {
 } as const;
 /** setTimeout takes no more than 24.8 days; a day is a round number below it. */
 const LONGEST_SLEEP_MS = 24 * 3_600_000;
-const NOTIFY_MS = 5000;
+const NOTIFY = { deadlineMs: 5000, graceMs: 500 } as const;
+const CHECK = { deadlineMs: 60_000, graceMs: 1000 } as const;
 
 /** `gpuctl daemon`: the schedule in one process, until SIGTERM or SIGINT; SIGHUP reads the configuration anew. */
 export const daemonCommand: Command = async (first, globals) => {
   if (process.geteuid?.() !== 0) throw new GpuctlError('the daemon runs as root', { code: 'usage', exitCode: ExitCode.usage });
-  refuseCollisions(first, globals);
+  if (!(await isSound(globals))) return ExitCode.usage;
   let loaded = first;
   const parts = partsFor(() => loaded, globals);
   const daemon = createDaemon(slotsOf(first.config.schedule), parts);
@@ -60,6 +58,10 @@ async function sleepUntil(at: number, woken: Promise<void>): Promise<void> {
   clearTimeout(timer);
 }
 
+function configOf({ config }: Globals): readonly string[] {
+  return config === undefined ? [] : ['--config', config];
+}
+
 /** The program that runs now, whether it is a script under Node.js or a single executable. */
 function ownProgram(): readonly [file: string, ...args: readonly string[]] {
   const [, script] = process.argv;
@@ -68,7 +70,7 @@ function ownProgram(): readonly [file: string, ...args: readonly string[]] {
 
 function start(job: JobName, loaded: LoadedConfig, globals: Globals): StartedJob {
   const [file, ...own] = ownProgram();
-  const passed = [...(globals.config === undefined ? [] : ['--config', globals.config]), ...(globals.events === true ? ['--events'] : ['--quiet'])];
+  const passed = [...configOf(globals), ...(globals.events === true ? ['--events'] : ['--quiet'])];
   const running = startJob({ file, args: [...own, job, '--scheduled', ...passed], ...(job === 'sample' ? LIMITS.sample : LIMITS.pass) });
   return { done: running.done.then((end) => { tellEnd(job, end, loaded, globals); }), end: running.end };
 }
@@ -105,20 +107,31 @@ function say(globals: Globals, message: string): void {
   if (globals.quiet !== true && globals.events !== true) process.stderr.write(`gpuctl: ${message}\n`);
 }
 
+/**
+ * Has the configuration no mistakes, and does its schedule not collide? The check tells what is wrong by itself. It runs as a
+ * process of its own, since going through the whole calendar leaves more memory behind than the daemon needs.
+ */
+async function isSound(globals: Globals): Promise<boolean> {
+  const [file, ...own] = ownProgram();
+  const { exitCode, problem } = await startJob({ file, args: [...own, 'config', 'check', '--quiet', ...configOf(globals), ...(globals.events === true ? ['--events'] : [])], ...CHECK }).done;
+  if (problem !== null) process.stderr.write(`gpuctl: the configuration could not be checked: ${problem}\n`);
+  return exitCode === ExitCode.ok || exitCode === ExitCode.findings;
+}
+
 /** Null: it is refused, which is told, and the one before stays. */
 async function readAnew(globals: Globals): Promise<LoadedConfig | null> {
   try {
-    const next = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
-    refuseCollisions(next, globals);
-    return next;
+    if (await isSound(globals)) return await loadConfig(globals.config === undefined ? {} : { file: globals.config });
   } catch (error) {
+    // It was sound a moment ago, and somebody is still writing it.
     if (!(error instanceof GpuctlError)) throw error;
-    process.stderr.write(`gpuctl: ${error.message}\n  the configuration before it stays\n`);
-    return null;
+    process.stderr.write(`gpuctl: ${error.message}\n`);
   }
+  process.stderr.write('gpuctl: the configuration before it stays\n');
+  return null;
 }
 
 /** Tells systemd, where it asked to be told: Node.js has no datagram sockets of its own. */
 async function notify(message: '--ready' | 'STOPPING=1'): Promise<void> {
-  if (process.env['NOTIFY_SOCKET'] !== undefined) await runChild({ file: 'systemd-notify', args: [message], timeoutMs: NOTIFY_MS });
+  if (process.env['NOTIFY_SOCKET'] !== undefined) await startJob({ file: 'systemd-notify', args: [message], ...NOTIFY }).done;
 }

@@ -14,6 +14,8 @@ export interface InspectRequest {
   readonly namedIds: readonly string[];
   /** `NVIDIA_VISIBLE_DEVICES` in a running process's environment; null: not set or unreadable. */
   readonly readVisibleDevices: (pid: number) => string | null;
+  /** Done while the engine says once more who it is. */
+  readonly meanwhile?: () => Promise<void>;
 }
 
 /**
@@ -22,13 +24,15 @@ export interface InspectRequest {
  * answered for where a process names it); any other failure makes it uninspected and the view partial. Failed where
  * another engine answers at the end than at the beginning.
  */
-export async function inspectContainers(engine: EngineClient, { list, namedIds, readVisibleDevices }: InspectRequest): Promise<Observed<EngineView>> {
+export async function inspectContainers(engine: EngineClient, { list, namedIds, readVisibleDevices, meanwhile }: InspectRequest): Promise<Observed<EngineView>> {
   const listedIds = new Set(list.containers.map((container) => container.id));
   const extraIds = [...new Set(namedIds)].filter((id) => !listedIds.has(id));
   const ids = [...listedIds, ...extraIds];
   const replies = await inspectEach(engine, ids);
   const byId = new Map(ids.map((id, at) => [id, replies[at]]));
-  const now = await observeEngine(engine);
+  const asked = observeEngine(engine);
+  await meanwhile?.();
+  const now = await asked;
   if (!now.ok) return failed(now.code, now.why);
   if (!sameEngine(now.value, list.engine)) return failed('untrusted', 'another engine took over the socket in the middle');
 

@@ -29,6 +29,19 @@ const BULK: readonly (readonly [string, RegExp])[] = [
   ['accounted_processes', /<(?!\/?(?:accounted_process_info|gpu_instance_id|compute_instance_id|pid|gpu_util|memory_util|max_memory_usage|time|is_running)>)/],
 ];
 
+/**
+ * Groups that nothing here is read from: half of an ordinary document, and the parser is most of what a look costs. Such a
+ * group is cut only if it holds measurements and nothing else, so that no text, whoever chose it, can make anything else
+ * disappear; one with an error text in place of a value stays, for that tells of the board. Whoever comes to read one of
+ * them takes it off this list.
+ */
+export const UNREAD: readonly string[] = [
+  'driver_model', 'inforom_version', 'inforom_bbx_flush', 'gpu_operation_mode', 'ibmnpu', 'bar1_memory_usage', 'cc_protected_memory_usage',
+  'encoder_stats', 'fbc_stats', 'supported_gpu_target_temp', 'gpu_memory_power_readings', 'module_power_readings', 'clocks', 'applications_clocks',
+  'default_applications_clocks', 'deferred_clocks', 'max_clocks', 'max_customer_boost_clocks', 'clock_policy', 'voltage',
+];
+const UNREAD_GROUP = new RegExp(`<(${UNREAD.join('|')})>\\s*(?:<(\\w+)>(?:N/A|-?\\d[^<&]*)</\\2>\\s*)+</\\1>`, 'g');
+
 /** Entities are left alone: only names need them, and those are resolved once, where they are read. */
 const parser = new XMLParser({
   parseTagValue: false,
@@ -66,7 +79,9 @@ function bodyStart(stdout: string, start: number): number {
 
 function parseBody(body: string): XmlElement {
   if (/<[!?]/.test(body)) malformed('the XML document holds markup that nvidia-smi does not write');
-  const text = BULK.reduce((rest, [name, foreign]) => cutBlocks(rest, name, foreign), cleanXml(body));
+  const whole = BULK.reduce((rest, [name, foreign]) => cutBlocks(rest, name, foreign), cleanXml(body));
+  // White space between tags has no meaning here, and the parser takes it character by character.
+  const text = whole.replace(UNREAD_GROUP, '').replace(/>\s+</g, '><');
   const valid = XMLValidator.validate(text);
   if (valid !== true) malformed(`the XML document is not well-formed: ${quote(valid.err.msg)}`);
   const root = parseValid(text)['nvidia_smi_log'];

@@ -19,7 +19,7 @@ it('takes every kind of sink, with what is not written filled in', async () => {
 it('warns of alerts that would cross a network unencrypted, with file and line', async () => {
   const { config, warnings } = await loadText('notify:\n  admin:\n    - { mail: a@example.org }\n    - { webhook: "http://example.org/x" }\n');
   expect(config.notify.admin).toHaveLength(2);
-  expect(warnings).toMatchObject([{ line: 3, key: 'notify.admin[1].webhook', message: expect.stringContaining('unencrypted') }].map((each) => ({ ...each, line: expect.any(Number) })));
+  expect(warnings).toMatchObject([{ line: expect.any(Number), key: 'notify.admin[1].webhook', message: expect.stringContaining('unencrypted') }]);
 });
 
 it('is shown as written', async () => {

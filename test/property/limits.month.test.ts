@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
+import { config, DAY, type Deed, exampleContainer, exampleWorld, HOUR, lastStart, live, type Lived, MINUTE, type Span, type World, type WorldContainer } from './limits-world.ts';
+
+// Ten thousand passes on a real ledger.
+vi.setConfig({ testTimeout: 300_000 });
+
+const IDLE_MS = config.limits.default.idleTimeoutMs ?? Infinity;
+const RUNTIME_MS = config.limits.default.maxRuntimeMs ?? Infinity;
+const DAYS = 2;
+
+const spans = (shortestMs: number, longestMs: number, maxLength: number): fc.Arbitrary<readonly Span[]> => fc.array(
+  fc.record({ from: fc.integer({ min: 0, max: DAYS * DAY }), length: fc.integer({ min: shortestMs, max: longestMs }) }).map(({ from, length }) => ({ from, until: from + length })),
+  { maxLength },
+).map((all) => all.toSorted((a, b) => a.from - b.from).filter((span, n, sorted) => n === 0 || span.from >= Math.max(...sorted.slice(0, n).map((each) => each.until))));
+
+const containers = (count: number): fc.Arbitrary<readonly WorldContainer[]> => fc.tuple(...Array.from({ length: count }, (_, n) => fc.record({
+  starts: fc.oneof({ weight: 4, arbitrary: fc.constant([0]) }, { weight: 1, arbitrary: fc.constant([]) }, { weight: 2, arbitrary: fc.array(fc.integer({ min: 0, max: DAYS * DAY }), { minLength: 1, maxLength: 3 }) }),
+  // A minute of one core is more than 2 % of the longest interval that is not a gap.
+  cpu: spans(MINUTE, 5 * HOUR, 4), network: spans(MINUTE, 3 * HOUR, 1), gpu: spans(20 * MINUTE, 4 * HOUR, 1), unread: spans(MINUTE, 2 * HOUR, 1),
+  createdAt: fc.constantFrom(0, 0, 0, 3 * HOUR, DAY),
+  removedAt: fc.constantFrom(Infinity, Infinity, 30 * HOUR),
+  labels: fc.constantFrom({}, {}, {}, { 'gpuctl.protected': 'true' }, { 'gpuctl.type': 'api' }),
+  claims: fc.constantFrom(true, true, true, true, false),
+  keeps: fc.array(fc.record({ at: fc.integer({ min: 0, max: DAYS * DAY }), forMs: fc.integer({ min: MINUTE, max: 60 * HOUR }) }), { maxLength: 3 }),
+}).map((some): WorldContainer => ({ ...exampleContainer, ...some, starts: some.starts.map((at) => Math.max(at, some.createdAt)), n, name: n === 1 ? 'job-0' : `job-${n}` }))));
+
+const worlds: fc.Arbitrary<World> = fc.record({
+  containers: containers(4),
+  dead: spans(10 * MINUTE, 5 * HOUR, 2),
+  wrong: spans(10 * MINUTE, 5 * HOUR, 1).chain((all) => fc.tuple(...all.map((span) => fc.constantFrom(-HOUR, DAY, -10 * MINUTE, 3 * HOUR).map((byMs) => ({ ...span, byMs }))))),
+  reboots: fc.array(fc.integer({ min: HOUR, max: DAYS * DAY }), { maxLength: 1 }),
+  limitsConfigured: fc.constantFrom(true, true, true, true, false),
+}).map((some) => ({ ...exampleWorld, days: DAYS, ...some }));
+
+/** The last true moment before `at` at which the container did anything; its start at the earliest. */
+function lastActive(world: World, container: WorldContainer, at: number, { passes }: Lived): number {
+  const start = lastStart(container, at, world.reboots) ?? at;
+  const ends = [...container.cpu, ...container.network].filter(({ from }) => from < at).map(({ until }) => Math.min(until, at));
+  // What only the device shows can be seen at samples alone.
+  const sampled = passes.filter((pass) => pass <= at && container.gpu.some(({ from, until }) => from <= pass && pass < until));
+  return Math.max(start, ...ends, ...sampled);
+}
+
+function keptAt(world: World, container: WorldContainer, at: number): boolean {
+  const start = lastStart(container, at, world.reboots) ?? 0;
+  // Only where the clock was right all along; one wish alone, so that the bound is plain.
+  if (container.keeps.length !== 1 || world.wrong.length > 0 || world.dead.length > 0 || world.reboots.length > 0) return false;
+  return container.keeps.some((keep) => keep.at > start && keep.at + 5 * MINUTE < at && at < keep.at + Math.min(keep.forMs, 24 * HOUR));
+}
+
+function violations(world: World, lived: Lived): readonly string[] {
+  return lived.deeds.flatMap((deed) => {
+    const container = world.containers.find(({ n }) => n === deed.n);
+    if (container === undefined) return ['an unknown container'];
+    return [...anyDeed(world, container, deed), ...(deed.what === 'stop' ? stopOf(world, container, deed, lived) : []), ...(deed.what === 'remove' ? removalOf(world, container, deed) : [])];
+  });
+}
+
+function anyDeed(world: World, container: WorldContainer, deed: Deed): readonly string[] {
+  return [
+    ...('gpuctl.protected' in container.labels ? [`${deed.what} of a protected container`] : []),
+    ...(!container.claims ? [`${deed.what} of a container that is not managed`] : []),
+    ...(!world.limitsConfigured ? [`${deed.what} without limits`] : []),
+  ];
+}
+
+function stopOf(world: World, container: WorldContainer, deed: Deed, lived: Lived): readonly string[] {
+  const warned = (what: Deed['what']): Deed | undefined => lived.deeds.findLast((each) => each.n === deed.n && each.kind === deed.kind && each.what === what && each.pass < deed.pass);
+  const [first, final] = [warned('warned'), warned('final')];
+  const start = lastStart(container, deed.at, world.reboots) ?? deed.at;
+  const told = [
+    ...(first === undefined || final === undefined ? [`${deed.kind} stop without both warnings`] : first.pass < final.pass && final.pass < deed.pass ? [] : ['warnings in the same pass']),
+    ...(lived.deeds.some((each) => each !== deed && each.n === deed.n && each.kind === deed.kind && each.pass === deed.pass) ? ['two stages in one pass'] : []),
+  ];
+  if (deed.kind === 'runtime') {
+    const wrong = world.wrong.some(({ from }) => from <= deed.at);
+    return [...told, ...(!wrong && deed.at - Math.min(...container.starts) < RUNTIME_MS ? ['a runtime stop before the limit'] : [])];
+  }
+  const active = lastActive(world, container, deed.at, lived);
+  return [
+    ...told,
+    ...(deed.job !== 'check-idle' ? [`an idle stop by ${deed.job}`] : []),
+    ...(deed.at - active < IDLE_MS ? [`an idle stop after ${(deed.at - active) / MINUTE} min of idleness`] : []),
+    ...((first?.at ?? 0) < active ? ['an idle stop after a warning that activity followed'] : []),
+    ...(first?.startedAt !== deed.startedAt || final?.startedAt !== deed.startedAt ? ['warnings of another run'] : []),
+    ...(container.unread.some(({ from, until }) => from <= deed.at && deed.at < until) ? ['an idle stop on unknown counters'] : []),
+    ...(deed.at - start < 30 * MINUTE ? ['an idle stop of a young container'] : []),
+    ...(keptAt(world, container, deed.at) ? ['an idle stop of a kept container'] : []),
+  ];
+}
+
+function removalOf(world: World, container: WorldContainer, deed: Deed): readonly string[] {
+  const start = lastStart(container, deed.at, world.reboots);
+  if (start === null) return deed.at - container.createdAt < 30 * MINUTE && world.wrong.length === 0 ? ['removed too early'] : [];
+  return [];
+}
+
+describe('two days of a host, lived through with generated activity, dead schedulers, wrong clocks and reboots', () => {
+  it('never stop a container that was active, unknown, young, kept, protected or not managed, nor one that was not told twice before', async () => {
+    let stops = 0;
+    let warnings = 0;
+    await fc.assert(fc.asyncProperty(worlds, async (world) => {
+      const lived = await live(world);
+      stops += lived.deeds.filter(({ what }) => what === 'stop').length;
+      warnings += lived.deeds.filter(({ what }) => what !== 'stop').length;
+      expect(violations(world, lived)).toEqual([]);
+    }), { numRuns: 10 });
+    // Else nothing was tried.
+    expect(stops).toBeGreaterThan(5);
+    expect(warnings).toBeGreaterThan(10);
+  });
+
+  it('stop the idler of two containers no later than the other', async () => {
+    const busy = spans(MINUTE, 10 * HOUR, 5);
+    await fc.assert(fc.asyncProperty(busy, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), spans(20 * MINUTE, 5 * HOUR, 2), async (cpu, kept, dead) => {
+      const world = (spells: readonly Span[]): World => ({ ...exampleWorld, days: 2, dead, containers: [{ ...exampleContainer, cpu: spells }] });
+      const stopAt = async (spells: readonly Span[]): Promise<number> => (await live(world(spells))).deeds.find(({ what, kind }) => what === 'stop' && kind === 'idle')?.at ?? Infinity;
+      const [more, less] = [await stopAt(cpu.filter((_, n) => kept[n] === true)), await stopAt(cpu)];
+      expect(more).toBeLessThanOrEqual(less);
+    }), { numRuns: 5 });
+  });
+});

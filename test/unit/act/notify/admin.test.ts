@@ -1,0 +1,169 @@
+import { readFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type AdminParts, type AdminSink, tellAdmins } from '../../../../src/act/notify/admin.ts';
+import { whyUntrustedProgram } from '../../../../src/config/trusted-file.ts';
+import type { GpuctlEvent } from '../../../../src/model/event.ts';
+import { renderEvent } from '../../../../src/record/events.ts';
+import { conflict, ended, memory, program, receiver } from './receivers.ts';
+
+const HOUR_MS = 3_600_000;
+
+function parts(sinks: readonly AdminSink[], changed: Partial<AdminParts> = {}): AdminParts {
+  const context = { host: 'gpu01', pass: 'P', job: 'release-stale', dryRun: false, version: '0', now: () => 0 };
+  return {
+    sinks, ledger: memory(), host: 'gpu01', job: 'release-stale', cooldownMs: 4 * HOUR_MS, now: () => 1_000_000_000_000,
+    render: (event) => renderEvent(event, context), distrust: whyUntrustedProgram, timeoutMs: 5000, ...changed,
+  };
+}
+
+const webhook = (url: string, format: 'generic' | 'slack' = 'generic'): AdminSink => ({ kind: 'webhook', url, format });
+const hostile: GpuctlEvent = { ...conflict, message: '<!channel> & \u001b[2J\nBcc: x@example.org', container: { id: 'c'.repeat(64), name: 'x' } };
+
+describe('a webhook', () => {
+  it('gets one JSON document with the alerts of the pass as they are in the event file, and nothing else of it', async () => {
+    const { url, received } = await receiver(204);
+    expect(await tellAdmins([{ action: 'pass.started', message: 'began' }, conflict, ended], parts([webhook(url)]))).toEqual([]);
+    expect(received).toHaveLength(1);
+    expect(received[0]?.headers['content-type']).toBe('application/json');
+    expect(JSON.parse(received[0]?.body ?? '')).toMatchObject({ schema: 1, host: 'gpu01', more: 0, alerts: [{ 'event.action': 'gpu.allocation.conflict', 'gpu.uuid': 'GPU-1', 'gpuctl.alert': true }] });
+  });
+
+  it('of Slack gets one text in which nothing rings or formats by itself', async () => {
+    const { url, received } = await receiver(200);
+    await tellAdmins([hostile, ended], parts([webhook(url, 'slack')]));
+    const { text } = JSON.parse(received[0]?.body ?? '') as { text: string };
+    expect(text).toContain('gpuctl on gpu01: 1 alert');
+    expect(text).toContain('&lt;!channel&gt; &amp;');
+    expect(text).not.toContain('\u001b');
+    expect(text.split('\n')).toHaveLength(2);
+  });
+
+  it('is told of the first fifty of a storm, and how many more there are', async () => {
+    const { url, received } = await receiver(200);
+    const storm = Array.from({ length: 53 }, (_, n): GpuctlEvent => ({ ...conflict, gpu: { uuid: `GPU-${n}` } }));
+    await tellAdmins([...storm, ended], parts([webhook(url)]));
+    const { alerts, more } = JSON.parse(received[0]?.body ?? '') as { alerts: unknown[]; more: number };
+    expect([received.length, alerts.length, more]).toEqual([1, 50, 3]);
+  });
+
+  it.each([[500, 'HTTP 500'], [404, 'HTTP 404'], [302, 'HTTP 302']])('that answers %i is an event that does not tell the secret of its URL', async (status, why) => {
+    const { url } = await receiver(status, 'http://127.0.0.1:1/elsewhere');
+    const [failure] = await tellAdmins([conflict, ended], parts([webhook(url)]));
+    expect(failure).toMatchObject({ action: 'notify.failed', outcome: 'failure', reason: 'webhook', message: expect.stringContaining(why) });
+    expect(JSON.stringify(failure)).not.toContain('secret');
+  });
+
+  it('that never answers is given up at its deadline, and does not keep the others from being told', async () => {
+    const [dead, alive] = [await receiver(null), await receiver(200)];
+    const before = performance.now();
+    const failures = await tellAdmins([conflict, ended], parts([webhook(dead.url), webhook(alive.url)], { timeoutMs: 300 }));
+    expect(performance.now() - before).toBeLessThan(2000);
+    expect(failures).toMatchObject([{ message: expect.stringContaining('no answer within 300 ms') }]);
+    expect(alive.received).toHaveLength(1);
+  });
+
+  it('where nobody listens is an event', async () => {
+    expect(await tellAdmins([conflict, ended], parts([webhook('http://127.0.0.1:1/')]))).toMatchObject([{ action: 'notify.failed' }]);
+  });
+});
+
+describe('the cool-down', () => {
+  it('lets the same alert about the same thing pass once in four hours, another one at once', async () => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    const at = (now: number, events: readonly GpuctlEvent[]) => tellAdmins([...events, ended], parts([webhook(url)], { ledger, now: () => now }));
+    await at(0, [conflict]);
+    await at(4 * HOUR_MS - 1, [conflict]);
+    expect(received).toHaveLength(1);
+    await at(4 * HOUR_MS - 1, [conflict, { ...conflict, gpu: { uuid: 'GPU-2' } }]);
+    expect(JSON.parse(received[1]?.body ?? '')).toMatchObject({ alerts: [{ 'gpu.uuid': 'GPU-2' }] });
+    await at(4 * HOUR_MS, [conflict, { ...conflict, gpu: { uuid: 'GPU-2' } }]);
+    expect(received).toHaveLength(3);
+  });
+
+  it('ends when a later pass of the same job finds nothing of it, so that a relapse is told at once', async () => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    for (const events of [[conflict, ended], [ended], [conflict, ended]]) await tellAdmins(events, parts([webhook(url)], { ledger }));
+    expect(received).toHaveLength(2);
+  });
+
+  it.each([
+    ['another job', [ended], { job: 'sample' }],
+    ['a pass that did not end', [], {}],
+    ['a pass that could not look', [{ action: 'observe.failed', message: 'x', alert: false } satisfies GpuctlEvent, ended], {}],
+    ['a pass that saw only part', [{ action: 'observe.partial', message: 'x', alert: false } satisfies GpuctlEvent, ended], {}],
+  ])('is not ended by %s', async (_, between, changed) => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    await tellAdmins([conflict, ended], parts([webhook(url)], { ledger }));
+    await tellAdmins(between, parts([webhook(url)], { ledger, ...changed }));
+    await tellAdmins([conflict, ended], parts([webhook(url)], { ledger }));
+    expect(received).toHaveLength(1);
+  });
+
+  it('does not begin for a sink that did not take it, and goes on for one that did', async () => {
+    const [bad, good] = [await receiver(500), await receiver(200)];
+    const ledger = memory();
+    for (const _ of [1, 2]) await tellAdmins([conflict, ended], parts([webhook(bad.url), webhook(good.url)], { ledger }));
+    expect([bad.received.length, good.received.length]).toEqual([2, 1]);
+  });
+
+  it('does not last longer because the clock was ahead when it began', async () => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    await tellAdmins([conflict, ended], parts([webhook(url)], { ledger, now: () => 48 * HOUR_MS }));
+    await tellAdmins([conflict, ended], parts([webhook(url)], { ledger, now: () => HOUR_MS }));
+    expect(received).toHaveLength(2);
+  });
+});
+
+describe('a program', () => {
+  it('gets one event a line on its standard input, and no argument', async () => {
+    const { path, dir } = program('cat > "$DIR/input"; echo "$#" > "$DIR/count"');
+    expect(await tellAdmins([conflict, hostile, { ...conflict, gpu: { uuid: 'GPU-2' } }, ended], parts([{ kind: 'exec', program: path }]))).toEqual([]);
+    const lines = readFileSync(join(dir, 'input'), 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as Record<string, unknown>)['event.action'])).toEqual(Array.from({ length: 3 }, () => 'gpu.allocation.conflict'));
+    expect(readFileSync(join(dir, 'count'), 'utf8')).toBe('0\n');
+  });
+
+  it.each([
+    ['fails', 'echo no >&2; exit 3', 'it exited with 3: no'],
+    ['never ends', 'exec sleep 100', 'did not end within 300 ms'],
+    ['never ends and ignores every request to', "trap '' TERM; while :; do sleep 100; done", 'did not end within 300 ms'],
+  ])('that %s is an event', async (_, script, why) => {
+    const { path } = program(script);
+    expect(await tellAdmins([conflict, ended], parts([{ kind: 'exec', program: path }], { timeoutMs: 300 }))).toMatchObject([{ action: 'notify.failed', reason: 'exec', message: expect.stringContaining(why) }]);
+  });
+
+  it('that does not read its input is no failure', async () => {
+    const { path } = program('exec <&-; exit 0');
+    const many = Array.from({ length: 50 }, (_, n): GpuctlEvent => ({ ...conflict, message: 'x'.repeat(5000), gpu: { uuid: `GPU-${n}` } }));
+    expect(await tellAdmins([...many, ended], parts([{ kind: 'exec', program: path }]))).toEqual([]);
+  });
+
+  it('that somebody else may have written is not run', async () => {
+    const { path, dir } = program('touch "$DIR/ran"');
+    const distrust = (): string => 'others than root may write (chmod go-w)';
+    expect(await tellAdmins([conflict, ended], parts([{ kind: 'exec', program: path }], { distrust }))).toMatchObject([{ message: expect.stringContaining('it is not run') }]);
+    expect(existsSync(join(dir, 'ran'))).toBe(false);
+  });
+});
+
+it('a mail is a whole message to sendmail, whose header lines are ours alone', async () => {
+  const { path, dir } = program('cat > "$DIR/mail"; echo "$@" > "$DIR/args"');
+  expect(await tellAdmins([hostile, ended], parts([{ kind: 'mail', to: 'admin@example.org', program: path }], { host: 'gpu01\nBcc: y@example.org' }))).toEqual([]);
+  expect(readFileSync(join(dir, 'args'), 'utf8')).toBe('-t -oi\n');
+  const [header = '', body = ''] = readFileSync(join(dir, 'mail'), 'utf8').split('\n\n');
+  expect(header.split('\n').map((line) => line.split(':')[0])).toEqual(['To', 'Subject', 'MIME-Version', 'Content-Type', 'Content-Transfer-Encoding', 'Auto-Submitted']);
+  expect(header).toMatch(/^To: admin@example\.org$/m);
+  expect(body).toMatch(/^gpu\.allocation\.conflict: /);
+  expect(body).not.toMatch(/^Bcc/m);
+});
+
+it('a pass without an alert tells nobody', async () => {
+  const { url, received } = await receiver(200);
+  await tellAdmins([{ action: 'gpu.allocation.released', message: 'x' }, { ...conflict, alert: false }, ended], parts([webhook(url)]));
+  expect(received).toEqual([]);
+});

@@ -1,0 +1,62 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { writeToTerminals } from '../../../../src/act/notify/terminals.ts';
+
+const USER = 64_321;
+
+/** A login of this user on a pseudo-terminal of its own, with messages wanted or not; what the terminal shows is on stdout. */
+async function login(uid: number, mesg: 'y' | 'n'): Promise<{ readonly tty: string; readonly shown: () => string; readonly child: ChildProcess }> {
+  const child = spawn('setpriv', [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--', 'script', '-q', '-c', `chmod ${mesg === 'y' ? '620' : '600'} "$(tty)"; echo "at $(tty)."; exec sleep 60`, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+  let shown = '';
+  child.stdout?.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
+  onTestFinished(async () => {
+    const gone = once(child, 'exit');
+    try { process.kill(-(child.pid ?? 0), 'SIGKILL'); } catch { /* gone already */ }
+    if (child.exitCode === null && child.signalCode === null) await gone;
+  });
+  while (!/at \S+\./.test(shown)) await once(child.stdout ?? child, 'data');
+  return { tty: /at (\S+)\./.exec(shown)?.[1] ?? '', shown: () => shown, child };
+}
+
+describe('a message to a user', () => {
+  it('appears on every terminal of his that takes messages, and on nobody else’s', async () => {
+    const [one, two, closed, other] = [await login(USER, 'y'), await login(USER, 'y'), await login(USER, 'n'), await login(USER + 1, 'y')];
+    expect(writeToTerminals(USER, 'gpuctl: your container')).toEqual({ written: 2, failed: 0 });
+    for (const each of [one, two]) while (!each.shown().includes('your container')) await once(each.child.stdout ?? each.child, 'data');
+    expect(writeToTerminals(USER + 1, 'the end')).toEqual({ written: 1, failed: 0 });
+    while (!other.shown().includes('the end')) await once(other.child.stdout ?? other.child, 'data');
+    expect(other.shown()).not.toContain('your container');
+    expect(closed.shown()).not.toContain('your container');
+  });
+
+  it('reaches nobody where he is not logged in, which is no fault', () => {
+    expect(writeToTerminals(USER + 2, 'gpuctl: x')).toEqual({ written: 0, failed: 0 });
+  });
+
+  it('waits for no terminal whose reader has stopped', async () => {
+    const { child } = await login(USER, 'y');
+    process.kill(child.pid ?? 0, 'SIGSTOP');
+    const before = performance.now();
+    let last = { written: 1, failed: 0 };
+    for (let n = 0; n < 200 && last.failed === 0; n += 1) last = writeToTerminals(USER, 'x'.repeat(4000));
+    process.kill(child.pid ?? 0, 'SIGCONT');
+    expect(last).toEqual({ written: 0, failed: 1 });
+    expect(performance.now() - before).toBeLessThan(5000);
+  });
+
+  it('is never written to a file, a link or a FIFO that lies in the place of a terminal', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gpuctl-pts-'));
+    onTestFinished(() => { rmSync(folder, { recursive: true }); });
+    const { tty } = await login(0, 'y');
+    writeFileSync(join(folder, '0'), '');
+    chmodSync(join(folder, '0'), 0o620);
+    symlinkSync(tty, join(folder, '1'));
+    symlinkSync('/dev/null', join(folder, '2'));
+    expect(writeToTerminals(0, 'x', folder)).toEqual({ written: 0, failed: 0 });
+    expect(statSync(join(folder, '0')).size).toBe(0);
+  });
+});

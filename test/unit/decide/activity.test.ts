@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { decideSample } from '../../../src/decide/activity.ts';
+import type { Assessment } from '../../../src/decide/assess.ts';
+import { isDemandHigh } from '../../../src/decide/demand.ts';
+import { decideWaste } from '../../../src/decide/waste.ts';
+import type { Claim } from '../../../src/model/claim.ts';
+import type { Gpu } from '../../../src/model/device.ts';
+import { failed } from '../../../src/model/observation.ts';
+import { misread, read, type Reading, unsupported } from '../../../src/model/reading.ts';
+import { container, HOUR, ID, MINUTE, NOW, STARTED } from './limit-facts.ts';
+
+interface Device { readonly use?: Reading<number>; readonly pids?: readonly number[] | 'unknown'; readonly mig?: readonly string[] }
+
+function gpuOf({ use = read(0), pids = [], mig }: Device, index: number): Gpu {
+  return {
+    uuid: `GPU-${index}`, index, utilizationPercent: use, migCurrent: mig === undefined ? unsupported : read(true),
+    migDevices: (mig ?? []).map((uuid, at) => ({ uuid, index: at })),
+    processes: pids === 'unknown' ? { state: 'unknown', why: 'cut' } : { state: 'known', processes: pids.map((pid) => ({ pid })) },
+  } as unknown as Gpu;
+}
+
+const claimOn = (gpuUuid: string, more: Partial<Claim> = {}): Claim => ({ containerId: ID, containerName: 'job', containerState: 'running', startedAt: STARTED, source: 'device-request', reference: '', gpuUuid, migUuid: null, released: false, ...more });
+
+/** Pid 1 is the container's, 2 another's, 3 nobody knows whose. */
+function assessmentOf(devices: readonly Device[], more: { readonly driver?: object; readonly claims?: readonly Claim[]; readonly unresolved?: readonly object[]; readonly bootId?: string | null } = {}): Assessment {
+  const gpus = devices.map(gpuOf);
+  return {
+    snapshot: { driver: more.driver ?? { state: 'complete', value: { gpus } }, engine: { state: 'complete', value: { containers: [] } } }, gpus,
+    look: { bootId: more.bootId === undefined ? 'boot' : more.bootId },
+    ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }]]),
+    claims: { claims: more.claims ?? gpus.map((gpu) => claimOn(gpu.uuid)), unresolved: more.unresolved ?? [] },
+  } as unknown as Assessment;
+}
+
+const counters = { containerId: ID, startedAt: STARTED, cpuNs: read(1), networkBytes: read(1) };
+const useIn = (assessment: Assessment, more: object = {}): unknown => decideSample({ ...container, ...more }, counters, assessment, NOW)?.gpuPercent;
+
+describe('the use of devices in a sample', () => {
+  it.each<[string, readonly Device[], unknown]>([
+    ['is that of the device on which it has a process', [{ use: read(70), pids: [1] }], read(70)],
+    ['is the highest of several (S11)', [{ use: read(0), pids: [1] }, { use: read(90), pids: [1] }], read(90)],
+    ['is 0 where both are idle (S11)', [{ use: read(0), pids: [1] }, { use: read(0), pids: [1] }], read(0)],
+    ['is 0 where a complete list shows no process of it, whoever else computes', [{ use: read(99), pids: [2] }], read(0)],
+    ['is unsupported under MIG', [{ use: unsupported, pids: [1] }], unsupported],
+    ['is that of the others where one has no such reading', [{ use: unsupported, pids: [1] }, { use: read(3), pids: [1] }], read(3)],
+    ['is an error where the reading is', [{ use: misread('x'), pids: [1] }, { use: read(90), pids: [1] }], misread('x')],
+    ['is an error where a list is not known', [{ use: read(0), pids: 'unknown' }], misread('its process list is not known: cut')],
+    ['is an error where somebody unknown is on it', [{ use: read(0), pids: [3] }], misread('a process on it belongs to nobody knows whom')],
+  ])('%s', (_, devices, expected) => { expect(useIn(assessmentOf(devices))).toEqual(expected); });
+
+  it('is an error where nvidia-smi failed, or may have left out a device of it', () => {
+    expect(useIn(assessmentOf([], { driver: failed('timeout', 'hung') }))).toEqual(misread('nvidia-smi: hung'));
+    const partial = { state: 'partial', value: { gpus: [] }, missing: [] };
+    expect(useIn(assessmentOf([], { driver: partial, unresolved: [{ containerId: ID }] }))).toMatchObject({ kind: 'error' });
+    expect(useIn(assessmentOf([], { driver: partial }), { privileged: true })).toMatchObject({ kind: 'error' });
+    expect(useIn(assessmentOf([], { driver: partial }))).toEqual(read(0));
+  });
+
+  it('is not spoilt by the list of a device that it does not claim', () => {
+    expect(useIn(assessmentOf([{ use: read(1), pids: [1] }, { pids: 'unknown' }], { claims: [claimOn('GPU-0')] }))).toEqual(read(1));
+  });
+});
+
+it('no sample is taken where the boot is not known', () => {
+  expect(decideSample(container, counters, assessmentOf([], { bootId: null }), NOW)).toBeNull();
+});
+
+describe('high demand', () => {
+  const held = (count: number, more: Partial<Claim> = {}): readonly Claim[] => Array.from({ length: count }, (_, index) => claimOn(`GPU-${index}`, { containerId: `c${index}`, ...more }));
+  const ten = Array.from({ length: 10 }, () => ({}));
+  const high = (claims: readonly Claim[], devices: readonly Device[] = ten, driver?: object): boolean => isDemandHigh(assessmentOf(devices, { claims, ...(driver !== undefined && { driver }) }), new Set(['infra']), 80);
+
+  it('begins where four of five devices are allocated', () => {
+    expect([high(held(7)), high(held(8))]).toEqual([false, true]);
+  });
+
+  it('counts neither released nor infrastructure’s claims, nor those of containers that could not be inspected', () => {
+    expect([high(held(10, { released: true })), high(held(10, { containerId: 'infra' })), high(held(10, { source: 'uninspected' }))]).toEqual([false, false, false]);
+  });
+
+  it('counts MIG devices one by one', () => {
+    const migs = ['a', 'b', 'c', 'd', 'e'];
+    expect(high(migs.slice(0, 4).map((migUuid) => claimOn('GPU-0', { migUuid })), [{ mig: migs }])).toBe(true);
+    expect(high(migs.slice(0, 3).map((migUuid) => claimOn('GPU-0', { migUuid })), [{ mig: migs }])).toBe(false);
+    expect(high([claimOn('GPU-0')], [{ mig: migs }])).toBe(true);
+  });
+
+  it('is not assumed where the devices are not all known, or there are none', () => {
+    expect(high(held(10), ten, { state: 'partial', value: { gpus: [] }, missing: [] })).toBe(false);
+    expect(high([], [])).toBe(false);
+  });
+});
+
+describe('waste', () => {
+  const allocation = { containerId: ID, containerName: 'job', startedAt: STARTED, gpuUuid: 'GPU-0', migUuid: null, owner: 'alice', observedAt: NOW - 5 * HOUR, releasedAt: null, releaseReason: null };
+  const uses = (percents: readonly number[], everyMin = 5): Parameters<typeof decideWaste>[0]['uses'] => percents.map((utilizationPercent, at) => ({ gpuUuid: 'GPU-0', at: NOW - at * everyMin * MINUTE, utilizationPercent }));
+  const found = (facts: Partial<Parameters<typeof decideWaste>[0]>): readonly string[] => decideWaste({ uses: uses([0, 0, 0, 0, 0, 4.9]), allocations: [allocation], now: NOW, ...facts }).map(({ message }) => message);
+
+  it('is a device that somebody holds while hardly anything runs on it, told with owner and hours', () => {
+    expect(found({})).toEqual(['container job of alice has held it for 5 h; 100 % of the samples of the last 30 minutes were below 5 %']);
+  });
+
+  it.each<[string, Parameters<typeof found>[0]]>([
+    ['it is used in one of five samples', { uses: uses([0, 0, 0, 0, 80]) }],
+    ['there are two samples', { uses: uses([0, 0], 20) }],
+    ['the samples are of one minute', { uses: uses([0, 0, 0, 0], 0.3) }],
+    ['the samples are old', { uses: uses([0, 0, 0, 0]).map((each) => ({ ...each, at: each.at - HOUR })) }],
+    ['the samples are of another device', { uses: uses([0, 0, 0, 0, 0]).map((each) => ({ ...each, gpuUuid: 'GPU-1' })) }],
+    ['it was released', { allocations: [{ ...allocation, releasedAt: NOW - HOUR }] }],
+    ['it is held for less than the window', { allocations: [{ ...allocation, observedAt: NOW - 29 * MINUTE }] }],
+  ])('is not told where %s', (_, facts) => { expect(found(facts)).toEqual([]); });
+});

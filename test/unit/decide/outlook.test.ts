@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import type { LimitPolicy, LimitRules } from '../../../src/decide/limit-rules.ts';
+import { decideOutlook, type OutlookFacts, type Prospect } from '../../../src/decide/outlook.ts';
+import type { IdleClock } from '../../../src/model/activity.ts';
+import { container } from '../config/helpers.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const NOW = 1_000 * HOUR_MS;
+
+const rules: LimitRules = {
+  owner: 'alice', idleTimeoutMs: 30 * MINUTE_MS, maxRuntimeMs: 24 * HOUR_MS, idleTimeoutFrom: 'default', maxRuntimeFrom: 'user alice',
+  gpuHoldAfterStopMs: 15 * MINUTE_MS, containerHoldAfterStopMs: 10 * MINUTE_MS, stopGraceMs: 60_000, idleChecks: 3, keepAliveMaxMs: 24 * HOUR_MS,
+  keepUntilAt: null, exemptFromIdle: null, exemptFromRuntime: null, protected: false, infrastructure: false,
+};
+const policy: OutlookFacts['policy'] & Pick<LimitPolicy, 'configured'> = {
+  configured: { limits: true, leftovers: false }, createdTimeoutMs: 30 * MINUTE_MS, highDemand: { atPercent: 80, factor: 0.5 }, runtimeCounts: 'since-first-start', youngMs: 30 * MINUTE_MS,
+};
+const running = container({ state: 'running', startedAt: NOW - 10 * HOUR_MS });
+const clock = { containerId: running.id, startedAt: running.startedAt, last: { at: NOW - MINUTE_MS }, samples: 9, consecutiveIdle: 4, idleMs: 20 * MINUTE_MS, activeAt: NOW - 21 * MINUTE_MS } as unknown as IdleClock;
+
+function outlook(changed: Partial<OutlookFacts> = {}): readonly Prospect[] {
+  return decideOutlook({ container: running, standing: 'managed', rules, policy, highDemand: false, clock, firstStartAt: NOW - 20 * HOUR_MS, firstPassAt: 0, wishes: [], now: NOW, ...changed });
+}
+
+const inMinutes = (prospect: Prospect | undefined): number | string | null => (prospect === undefined || prospect.at === null ? (prospect?.why ?? null) : (prospect.at - NOW) / MINUTE_MS);
+const of = (what: Prospect['what'], changed: Partial<OutlookFacts> = {}): number | string | null => inMinutes(outlook(changed).find((each) => each.what === what));
+
+describe('what is to come for a running container', () => {
+  it('is dated from the idle time that has counted and from its first start', () => {
+    expect([of('idle-stop'), of('runtime-stop')]).toEqual([9, 4 * 60]);
+    expect(outlook().map(({ limit }) => limit.from)).toEqual(['default', 'user alice']);
+  });
+
+  it('comes sooner in high demand, later for a young container and for one that is kept', () => {
+    expect(of('idle-stop', { highDemand: true })).toBe(0);
+    expect(of('idle-stop', { container: { ...running, startedAt: NOW - MINUTE_MS } })).toBe(29);
+    expect(of('idle-stop', { wishes: [{ containerId: running.id, startedAt: running.startedAt, uid: 1, askedAt: NOW - MINUTE_MS, until: NOW + 2 * HOUR_MS }] })).toBe(120);
+  });
+
+  it.each<readonly [string, Partial<OutlookFacts>, string, string]>([
+    ['protected', { standing: 'protected' }, 'protected', 'protected'],
+    ['without a device', { standing: 'unclaimed' }, 'not-managed', 'not-managed'],
+    ['of the infrastructure', { standing: 'infrastructure' }, 'not-managed', 'not-managed'],
+    ['whose devices were not seen', { standing: 'unknown' }, 'claims-unknown', 'claims-unknown'],
+    ['on a host without limits', { policy: { ...policy, configured: { limits: false, leftovers: true } } }, 'limits-not-configured', 'limits-not-configured'],
+    ['of an exempt owner', { rules: { ...rules, exemptFromIdle: 'x', exemptFromRuntime: 'x' } }, 'exempt', 'exempt'],
+    ['without limits', { rules: { ...rules, idleTimeoutMs: null, maxRuntimeMs: null } }, 'limit-never', 'limit-never'],
+    ['before the first pass', { clock: null, firstPassAt: null }, 'too-few-samples', 'first-pass'],
+    ['that began in the future', { clock: { ...clock, consecutiveIdle: 0 }, firstStartAt: NOW + HOUR_MS }, 'active', 'age-unknown'],
+  ])('has no date for one %s', (_, changed, idle, runtime) => {
+    expect([of('idle-stop', changed), of('runtime-stop', changed)]).toEqual([idle, runtime]);
+  });
+});
+
+describe('what is to come for a stopped container', () => {
+  const stopped = container({ state: 'exited', startedAt: NOW - 10 * HOUR_MS, finishedAt: NOW - 5 * MINUTE_MS });
+
+  it('is the release of its device, and never before that its removal', () => {
+    expect([of('gpu-release', { container: stopped }), of('removal', { container: stopped })]).toEqual([10, 10]);
+  });
+
+  it('is nothing where its device is held for ever, or it is protected, or dead', () => {
+    const held = { container: stopped, rules: { ...rules, gpuHoldAfterStopMs: null } };
+    expect([of('gpu-release', held), of('removal', held)]).toEqual(['hold-never', 'hold-never']);
+    expect([of('gpu-release', { container: stopped, standing: 'protected' }), of('removal', { container: stopped, standing: 'protected' })]).toEqual(['protected', 'protected']);
+    expect(of('removal', { container: { ...stopped, state: 'dead' } })).toBe('dead-container');
+  });
+
+  it('counts no time before the first pass, and none under a clock that jumped', () => {
+    expect(of('gpu-release', { container: stopped, firstPassAt: NOW - MINUTE_MS })).toBe(14);
+    expect(of('gpu-release', { container: { ...stopped, finishedAt: NOW + MINUTE_MS } })).toBe('age-unknown');
+  });
+
+  it('is the removal of one that was never started', () => {
+    expect(outlook({ container: container({ state: 'created', startedAt: null, createdAt: NOW - MINUTE_MS }) })).toMatchObject([{ what: 'removal', at: NOW + 29 * MINUTE_MS, limit: { key: 'created_timeout' } }]);
+  });
+});

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { decideRuntime, type RuntimeFacts } from '../../../src/decide/runtime.ts';
+import { container, HOUR, NOW, policy, rules, STARTED, warning } from './limit-facts.ts';
+
+const since = (hours: number): number => NOW - hours * HOUR;
+const given = [warning('warned', 3 * 60, { kind: 'runtime' }), warning('final', 60, { kind: 'runtime' })];
+/** Past its limit, with both warnings given. */
+const due: RuntimeFacts = { container: { ...container, startedAt: since(24) }, standing: 'managed', rules, policy, firstStartAt: since(24), firstPassAt: since(1000), warnings: given, now: NOW, round: 1 };
+const verdictOf = (more: Partial<RuntimeFacts>): string => { const { verb, verdict, reason } = decideRuntime({ ...due, ...more }); return `${verb} ${verdict} ${reason}`; };
+
+describe('a container at its runtime limit, with both warnings given', () => {
+  it('is stopped', () => { expect(verdictOf({})).toBe('stop act runtime-limit'); });
+
+  it.each<[string, Partial<RuntimeFacts>, string]>([
+    ['it is protected', { standing: 'protected' }, 'protected'],
+    ['it claims no device', { standing: 'unclaimed' }, 'not-managed'],
+    ['it is not known whether it does', { standing: 'unknown' }, 'claims-unknown'],
+    ['it is infrastructure', { standing: 'infrastructure' }, 'not-managed'],
+    ['its limit is never', { rules: { ...rules, maxRuntimeMs: null } }, 'limit-never'],
+    ['gpuctl has only just come', { firstPassAt: since(1) }, 'within-limit'],
+    ['gpuctl was never here before', { firstPassAt: null }, 'first-pass'],
+    ['its start is in the future', { container: { ...container, startedAt: NOW + 1 }, firstStartAt: null }, 'age-unknown'],
+  ])('is left where %s', (_, more, reason) => { expect(verdictOf(more)).toBe(`stop leave ${reason}`); });
+
+  it('is refused where no file sets limits', () => {
+    expect(verdictOf({ policy: { ...policy, configured: { limits: false, leftovers: false } } })).toBe('stop refuse limits-not-configured');
+  });
+
+  it('counts from its first start, whatever has started since; or from its last, as configured', () => {
+    const restarted = { ...container, startedAt: since(1) };
+    expect(verdictOf({ container: restarted })).toBe('stop act runtime-limit');
+    expect(verdictOf({ container: restarted, policy: { ...policy, runtimeCounts: 'since-last-start' } })).toBe('stop leave within-limit');
+  });
+
+  it('is warned anew where its limit was shorter when it was warned', () => {
+    expect(verdictOf({ rules: { ...rules, maxRuntimeMs: 48 * HOUR }, container: { ...container, startedAt: since(50) }, firstStartAt: since(50), warnings: [warning('warned', 30 * 60, { kind: 'runtime' }), warning('final', 27 * 60, { kind: 'runtime' })] })).toBe('warn act runtime-warning');
+  });
+
+  it('gets one notice where its owner is exempt', () => {
+    const exempt = { ...rules, exemptFromRuntime: 'thesis' };
+    expect(verdictOf({ rules: exempt })).toBe('warn act exempt');
+    expect(verdictOf({ rules: exempt, warnings: [warning('notice', 100, { kind: 'runtime' })] })).toBe('stop leave exempt');
+  });
+});
+
+describe('the way to it', () => {
+  it.each([[17.9, [], 'stop leave within-limit'], [18, [], 'warn act runtime-warning'], [21.6, given.slice(0, 1), 'warn act runtime-final-warning'], [30, [], 'warn act runtime-warning'], [30, given.slice(1), 'warn act runtime-warning']])('after %s of 24 hours', (hours, warnings, expected) => {
+    expect(verdictOf({ container: { ...container, startedAt: since(hours) }, firstStartAt: since(hours), warnings })).toBe(expected);
+  });
+
+  it('is not shortened by warnings about idleness, or of another run where the last start counts', () => {
+    expect(verdictOf({ warnings: given.map((each) => ({ ...each, kind: 'idle' as const })) })).toBe('warn act runtime-warning');
+    expect(verdictOf({ policy: { ...policy, runtimeCounts: 'since-last-start' }, warnings: given.map((each) => ({ ...each, startedAt: STARTED - 1 })) })).toBe('warn act runtime-warning');
+  });
+});
