@@ -28,6 +28,12 @@ missing_packages() {
 	# A busybox that needs no libraries: it is the only thing inside the test image.
 	is_static /bin/busybox || echo busybox-static
 	have ps || echo procps
+	have podman || echo podman
+	# The schedule is judged by real cron on a fast clock, and by a systemd that is booted beside this one.
+	have cron || echo cron
+	have faketime || echo faketime
+	have systemd-analyze || echo systemd
+	have systemd-nspawn || echo systemd-container
 	# What the package is made and judged with, a root to install it in, and the shells that it completes for.
 	have xz || echo xz-utils
 	have lintian || echo lintian

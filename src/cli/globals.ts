@@ -1,3 +1,5 @@
+import type { PassReport } from '../passes/report.ts';
+
 /** Options that every command takes. */
 export interface Globals {
   readonly json?: boolean;
@@ -12,4 +14,6 @@ export interface Globals {
   readonly verbose?: boolean;
   /** False: `--no-color`. */
   readonly color?: boolean;
+  /** No option: where a command of several passes gathers their reports, to print one document of all. */
+  readonly collect?: (report: PassReport) => void;
 }

@@ -1,6 +1,6 @@
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stampOf, start } from './start.ts';
+import { cacheOf, stampOf, start } from './start.ts';
 
 /**
  * Writes gpuctl.cache beside the bundle in `folder`: what V8 compiled of it by the end of the command that stands in the
@@ -13,7 +13,8 @@ export function makeCodeCache(folder: string): void {
   const script = start(folder, { fresh: true });
   process.on('exit', () => {
     const stamp = stampOf(readFileSync(join(folder, 'gpuctl.cjs'), 'utf8'));
-    writeFileSync(`${file}.new`, Buffer.concat([Buffer.from(stamp, 'latin1'), script.createCachedData()]));
+    // On the disk before it gets its name: a power cut must not leave half of it.
+    writeFileSync(`${file}.new`, cacheOf(stamp, script.createCachedData()), { flush: true });
     chmodSync(`${file}.new`, 0o644);
     renameSync(`${file}.new`, file);
   });

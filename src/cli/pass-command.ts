@@ -1,4 +1,3 @@
-import { ulid } from 'ulid';
 import type { LoadedConfig } from '../config/types.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { Finding } from '../model/finding.ts';
@@ -9,6 +8,7 @@ import { createLock } from '../record/lock.ts';
 import { ask } from './ask.ts';
 import { compose, type Composed } from './compose.ts';
 import type { Globals } from './globals.ts';
+import { newPassId } from './pass-id.ts';
 import { renderPass } from './render/pass.ts';
 import { colours, renderJson } from './render/text.ts';
 import { refuseSettling } from './settling.ts';
@@ -89,7 +89,7 @@ function refuseLocked(command: PassCommand, loaded: LoadedConfig, globals: Globa
 
 function optionsFor(command: PassCommand, globals: Globals): PassOptions {
   const dryRun = globals.dryRun === true;
-  return { id: ulid(), job: command.job, dryRun, acts: command.acts, records: command.records && !dryRun, overBudget: globals.overBudget === true, devices: command.devices };
+  return { id: newPassId(), job: command.job, dryRun, acts: command.acts, records: command.records && !dryRun, overBudget: globals.overBudget === true, devices: command.devices };
 }
 
 async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Globals, stopping: () => string | null = () => null): Promise<PassReport> {
@@ -119,7 +119,8 @@ export function reportPass(command: PassCommand, loaded: LoadedConfig, globals: 
 }
 
 async function present(report: PassReport, globals: Globals): Promise<ExitCode> {
-  if (globals.json === true) process.stdout.write(renderJson(report));
+  if (globals.collect !== undefined) globals.collect(report);
+  else if (globals.json === true) process.stdout.write(renderJson(report));
   else if (globals.quiet !== true && globals.events !== true) process.stdout.write(renderPass(report, colours(globals)));
   return report.exit;
 }

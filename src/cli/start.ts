@@ -14,7 +14,7 @@ export function stampOf(source: string): string {
 /**
  * Where the program begins: runs the bundle in `folder` with the code that V8 compiled of it earlier, which saves a third
  * of the start-up time (docs/adr/0006-code-cache.md), and gives the compiled script back. `fresh`: without that code. V8
- * itself refuses code of another version, of other flags, or that is damaged; the bundle is then compiled anew.
+ * itself refuses code of another version or of other flags; the bundle is then compiled anew.
  */
 export function start(folder: string, { fresh = false }: { readonly fresh?: boolean } = {}): Script {
   const file = join(folder, 'gpuctl.cjs');
@@ -32,9 +32,15 @@ function wrapped(source: string): string {
   return `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
 }
 
+/** What the file of compiled code holds: the stamp of its bundle, and the code twice. */
+export function cacheOf(stamp: string, code: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(stamp, 'latin1'), code, code]);
+}
+
 /**
- * Undefined: there is none, or it was made of another bundle, which V8, comparing lengths only, would not notice. It is code,
- * so nobody but root or the bundle's owner may have written it.
+ * Undefined: there is none, it was made of another bundle, or it is damaged. V8 would notice neither: of the source it
+ * compares the length, and damaged code it runs into a crash or worse. Comparing two copies costs a tenth of a checksum.
+ * It is code, so nobody but root or the bundle's owner may have written it.
  */
 function cachedCode(folder: string, stamp: string): Buffer | undefined {
   try {
@@ -42,7 +48,9 @@ function cachedCode(folder: string, stamp: string): Buffer | undefined {
     const { uid, mode } = statSync(file);
     if ((uid !== 0 && uid !== statSync(join(folder, 'gpuctl.cjs')).uid) || (mode & 0o022) !== 0) return undefined;
     const cache = readFileSync(file);
-    return cache.toString('latin1', 0, STAMP_LENGTH) === stamp ? cache.subarray(STAMP_LENGTH) : undefined;
+    const middle = Math.floor((cache.length + STAMP_LENGTH) / 2);
+    const [one, two] = [cache.subarray(STAMP_LENGTH, middle), cache.subarray(middle)];
+    return cache.toString('latin1', 0, STAMP_LENGTH) === stamp && one.equals(two) ? one : undefined;
   } catch {
     return undefined;
   }

@@ -33,11 +33,11 @@ function resetUuids(each: World, orphanEnded = true): readonly string[] {
 describe('a GPU is reset', () => {
   it('exactly where it is wanted and nothing that the design names forbids it', () => {
     fc.assert(fc.property(world, fc.boolean(), (each, orphanEnded) => {
-      const seen = judged(each);
+      const first = judged(each);
       const snapshot = snapshotOf(each.host, each.now);
-      for (const decision of resets(seen, each, { orphanEnded, ghosts: ghostsOf(each.host) })) {
+      for (const decision of resets(first, each, { orphanEnded, ghosts: ghostsOf(each.host) })) {
         const { target, verdict, reason } = decision;
-        const gpu = seen.gpus.find(({ uuid }) => uuid === target.uuid);
+        const gpu = first.gpus.find(({ uuid }) => uuid === target.uuid);
         const reading = gpu === undefined ? null : unexplainedMiB(gpu, each.history);
         const may = mayReset({ ...each, snapshot }, target.uuid, { endedOrphan: orphanEnded, ghosts: ghostsOf(each.host), readings: [reading, reading] });
         if (verdict === 'act') expect({ uuid: target.uuid, reason, may }).toEqual({ uuid: target.uuid, reason, may: true });

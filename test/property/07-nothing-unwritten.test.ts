@@ -66,7 +66,7 @@ describe('every act is written before it is tried and after it ended', () => {
       const next = benchOf({ ...each, host: killed.host, now: killed.now + HOUR, ledger });
       await runPass(next.parts, passOptions({ id: 'pass-2' }), releaseStale);
       const recovered = next.events.filter(({ action }) => action === 'pass.recovered');
-      const reported = recovered.flatMap(({ facts }) => (facts?.['acts'] as readonly KeptAct[]).map(({ number }) => number));
+      const reported = recovered.flatMap(({ facts }) => ((facts?.['acts'] ?? []) as readonly KeptAct[]).map(({ number }) => number));
       expect(reported).toEqual(inFlight);
       expect(recovered).toHaveLength(inFlight.length === 0 ? 0 : 1);
       inFlightSeen += inFlight.length;

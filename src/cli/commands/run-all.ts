@@ -1,4 +1,6 @@
 import { ExitCode } from '../../model/errors.ts';
+import type { PassReport } from '../../passes/report.ts';
+import { renderJson } from '../render/text.ts';
 import type { Command } from '../run.ts';
 import { checkIdleCommand } from './check-idle.ts';
 import { cleanupContainersCommand } from './cleanup-containers.ts';
@@ -13,11 +15,21 @@ const WORST_FIRST: readonly ExitCode[] = [ExitCode.bug, ExitCode.usage, ExitCode
 
 /** `gpuctl run-all`: each pass once, each under the lock; the worst exit code counts. A held lock ends the run. */
 export const runAllCommand: Command = async (loaded, globals) => {
+  const reports: PassReport[] = [];
   const codes: ExitCode[] = [];
-  for (const pass of PASSES) {
-    const code = await pass(loaded, globals);
-    codes.push(code);
-    if (code === ExitCode.locked) break;
+  const each = globals.json === true ? { ...globals, collect: (report: PassReport) => { reports.push(report); } } : globals;
+  try {
+    for (const pass of PASSES) {
+      const code = await pass(loaded, each);
+      codes.push(code);
+      if (code === ExitCode.locked) break;
+    }
+  } finally {
+    if (globals.json === true) process.stdout.write(renderJson({ schema: 1, job: 'run-all', exit: worst(codes), passes: reports }));
   }
-  return WORST_FIRST.find((code) => codes.includes(code)) ?? ExitCode.ok;
+  return worst(codes);
 };
+
+function worst(codes: readonly ExitCode[]): ExitCode {
+  return WORST_FIRST.find((code) => codes.includes(code)) ?? ExitCode.ok;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ContainerState, DeviceRequest, InspectedContainer } from '../../../src/model/container.ts';
-import { assessed, allocation, GPU0, GPU1, gpuState, HOUR, JOB, MIG10, MIG11, migState, NOW, orphan, runningJob, stopped } from './good-case.ts';
+import { assessed, allocation, GPU0, GPU1, gpuState, HOUR, JOB, MINUTE, MIG10, MIG11, migState, NOW, orphan, runningJob, stopped } from './good-case.ts';
 
 /** GPU 0 whole, GPU 1 with two MIG devices. */
 const gpus = [gpuState(0), migState(1)];
@@ -258,7 +258,7 @@ describe('a released allocation', () => {
   });
 
   it('takes nothing away from a later run of the container', () => {
-    expect(released({ startedAt: NOW - MINUTE_AGO })).toEqual([false]);
+    expect(released({ startedAt: NOW - MINUTE })).toEqual([false]);
   });
 
   it.each<ContainerState>(['running', 'paused', 'restarting', 'unknown'])('takes nothing away from a container that is %s', (state) => {
@@ -269,5 +269,3 @@ describe('a released allocation', () => {
     expect(released({}, { containerId: 'f'.repeat(64) })).toEqual([false]);
   });
 });
-
-const MINUTE_AGO = 60_000;
