@@ -7,7 +7,7 @@ const HEAD = `${MARKER}
 #
 # The order within the hour is the point: stale allocations are released first, so that the idle check counts what is
 # really allocated; idle containers are stopped before the runtime limit is enforced; what was stopped is removed last.
-# No two of them start within ten minutes, the longest that a pass may take. The sampler keeps clear of all of them.
+# None starts while an earlier one is likely still running: "gpuctl schedule check" proves it for every day to come.
 #
 # What the jobs do goes to the events file, and nothing is printed with --quiet but what went wrong: that goes to the
 # system's log under the name gpuctl, which has its own rotation. Should that fail, cron mails it to root.

@@ -133,6 +133,7 @@ function renderPaths({ events, metrics, state }: UnitFacts): string {
   return [
     'StateDirectory=gpuctl',
     'LogsDirectory=gpuctl',
+    'LogsDirectoryMode=0750',
     'RuntimeDirectory=gpuctl',
     '# The lock lies there: a lock file that is removed and made anew guards nothing.',
     'RuntimeDirectoryPreserve=yes',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ContainerTarget, Decision } from '../../src/model/decision.ts';
+import { openLedger } from '../../src/record/ledger/open.ts';
 import type { Engine } from '../hostsim/dockerd.ts';
 import { engineProxy, type EngineProxy } from '../hostsim/engine-proxy.ts';
 import { eventsOf, hadFirstPassAt, openScene, type PassRun, type Scene, useEngine } from './scene.ts';
@@ -11,8 +12,7 @@ const engine = useEngine();
 let scene: Scene;
 afterEach(() => scene.dispose());
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
+const HOUR_MS = 3_600_000;
 
 /** Limits of seconds instead of hours: the sampler runs as often as a test wants. */
 function limits(some: object = {}, more: object = {}): { readonly config: Record<string, unknown> } {
@@ -146,10 +146,11 @@ describe('an idle container', () => {
 
   it('is only reported where no file sets limits', async () => {
     scene = openScene(engine(), { gpus: 2, config: { idle: { young_container_grace: '0s' } } });
-    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
     const created = await engine().create({ gpus: [scene.uuid(1)] });
     hadFirstPassAt(scene.host, Date.now() - 48 * HOUR_MS);
-    await aged(engine(), { [id]: 30 * HOUR_MS, [created]: 2 * HOUR_MS });
+    await createdAgo(engine(), created, 2 * HOUR_MS);
+    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
+    firstStartedAt(scene, id, Date.now() - 30 * HOUR_MS);
     const [runtime, cleanup] = [await scene.pass(['enforce-runtime']), await scene.pass(['cleanup-containers'])];
     expect(decisionOn(runtime, id)).toMatchObject({ verb: 'stop', verdict: 'refuse', reason: 'limits-not-configured' });
     expect(decisionOn(cleanup, created)).toMatchObject({ verb: 'remove', verdict: 'refuse', reason: 'limits-not-configured' });
@@ -157,17 +158,21 @@ describe('an idle container', () => {
   });
 });
 
-/** Stops the engine hard, makes these containers as old as that in its own files, and starts it again. Running ones are ended by that and started anew, with the start that was written. */
-async function aged(on: Engine, ageMsById: Readonly<Record<string, number>>): Promise<void> {
+/** Stops the engine hard, makes a created container older in its own files, and starts it again. */
+async function createdAgo(on: Engine, id: string, ageMs: number): Promise<void> {
   await on.crash();
-  const instant = (ageMs: number): string => new Date(Date.now() - ageMs).toISOString().replace('Z', '123456Z');
-  for (const [id, ageMs] of Object.entries(ageMsById)) {
-    const file = join(on.sandbox.dir, 'gen0', 'data', 'containers', id, 'config.v2.json');
-    const config = JSON.parse(readFileSync(file, 'utf8')) as { State: Record<string, unknown> };
-    const ran = config.State['StartedAt'] !== '0001-01-01T00:00:00Z';
-    writeFileSync(file, JSON.stringify({ ...config, Created: instant(ageMs), State: { ...config.State, ...(ran && { StartedAt: instant(ageMs) }) } }));
-  }
+  const file = join(on.sandbox.dir, 'gen0', 'data', 'containers', id, 'config.v2.json');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+  writeFileSync(file, JSON.stringify({ ...config, Created: new Date(Date.now() - ageMs).toISOString() }));
   await on.restart();
+}
+
+/** As if gpuctl had seen the container start then. */
+function firstStartedAt({ host }: Scene, id: string, startedAt: number): void {
+  const ledger = openLedger({ file: join(host.stateDir, 'ledger.db'), now: Date.now, mode: 'write' });
+  const seen = { inspected: true, id, name: '', image: '', state: 'running', pid: 1, createdAt: startedAt, startedAt, finishedAt: null, labels: {}, env: [], runtime: null, privileged: false, deviceRequests: [], deviceNodes: [], bindSources: [], mountTargets: [], effectiveVisibleDevices: null } as const;
+  ledger.recordObservation({ kind: 'docker', engineId: engine().id, version: null, containers: [seen], answers: [] }, [], new Map(), startedAt);
+  ledger.close();
 }
 
 describe('at its runtime limit', () => {
@@ -196,7 +201,7 @@ describe('at its runtime limit', () => {
 
 describe('leftovers', () => {
   it('are removed when their time has passed, without force and with their volumes kept (S9)', async () => {
-    scene = openScene(engine(), { gpus: 8, ...limits({ gpu_hold_after_stop: '1s', container_hold_after_stop: '2s' }, { leftovers: { created_timeout: '2s' } }) });
+    scene = openScene(engine(), { gpus: 8, ...limits({ gpu_hold_after_stop: '1s', container_hold_after_stop: '8s' }, { leftovers: { created_timeout: '8s' } }) });
     hadFirstPassAt(scene.host, Date.now() - HOUR_MS);
     const stopped = await scene.stopped({ name: 'stopped', gpus: [scene.uuid(0)], hostConfig: { Mounts: [{ Type: 'volume', Source: 'kept', Target: '/data' }] } });
     const created = await engine().create({ gpus: [scene.uuid(1)] });
@@ -205,7 +210,7 @@ describe('leftovers', () => {
     const live = await scene.computing(3, { gpus: [scene.uuid(3)] });
     const early = await scene.pass(['cleanup-containers']);
     expect(decisionOn(early, stopped)?.reason).toBe('within-hold');
-    await delay(2100);
+    await delay(8000);
     const run = await scene.passWhileContainersChange(['cleanup-containers']);
     expect(eventsOf(run, 'container.removed').map((event) => [event['container.id'], event['event.reason']]).toSorted()).toEqual([[stopped, 'stopped-leftover'], [created, 'created-leftover']].toSorted());
     const left = (await engine().api('GET', '/containers/json?all=true') as { Id: string }[]).map(({ Id }) => Id);
@@ -308,7 +313,7 @@ describe('between the decision and the act', () => {
 describe('more stops than the budget', () => {
   it('trip the breaker: none is done, and an alert says so', async () => {
     scene = openScene(engine(), { gpus: 8, ...limits({}, { breaker: { stops: [2, '10%'] } }) });
-    const ids = [];
+    const ids: string[] = [];
     for (let n = 0; n < 4; n += 1) ids.push(await scene.computing(n, { gpus: [scene.uuid(n)] }));
     await until(['sample'], (run) => ids.every((id) => decisionOn(run, id)?.reason === 'awaits-stop'));
     const run = await scene.pass(['check-idle']);

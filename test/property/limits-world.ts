@@ -221,7 +221,7 @@ function countersAt(each: WorldContainer, container: InspectedContainer, { world
   return { containerId: container.id, startedAt: container.startedAt, cpuNs: reading(overlap(each.cpu, start, at) * 1e6), networkBytes: reading(overlap(each.network, start, at) * 1000) };
 }
 
-const NONE: Omit<Gpu, 'uuid' | 'index' | 'pciBusId' | 'minorNumber' | 'utilizationPercent' | 'processes'> = { migDevices: [], name: 'A100', totalMiB: read(80_000), usedMiB: read(4), displayActive: read(false), persistence: read(true), computeMode: read('Default'), eccCurrent: read(true), eccPending: read(true), powerLimitW: read(400), recovery: read('none'), repairPending: read(false), remapFailed: read(false), temperatureC: read(30), faults: [], migCurrent: unsupported, migPending: unsupported };
+const NONE: Omit<Gpu, 'uuid' | 'index' | 'pciBusId' | 'minorNumber' | 'utilizationPercent' | 'processes'> = { migDevices: [], name: 'A100', totalMiB: read(80_000), usedMiB: unsupported, displayActive: read(false), persistence: read(true), computeMode: read('Default'), eccCurrent: read(true), eccPending: read(true), powerLimitW: read(400), recovery: read('none'), repairPending: read(false), remapFailed: read(false), temperatureC: read(30), faults: [], migCurrent: unsupported, migPending: unsupported };
 
 /** A device for each container, and as many that nobody claims, so that demand is not high. */
 function snapshotAt(pairs: readonly { readonly each: WorldContainer; readonly container: InspectedContainer }[], { world, at, takenAt }: Moment & { readonly takenAt: number }): Snapshot {

@@ -54,6 +54,11 @@ describe('a collision', () => {
     expect(told(nightly, { zone: 'America/New_York' })).toContain('release-stale and check-idle start in the same minute: first at 2027-03-14 03:00');
   });
 
+  it('is found there for jobs of several fixed hours as well, which cron moves in the same way', () => {
+    const twice = { 'release-stale': '5 2,14 * * *', 'check-idle': '20 2,14 * * *', 'enforce-runtime': '35 2,14 * * *', 'cleanup-containers': '50 2,14 * * *' };
+    expect(told(twice, { zone: 'Europe/Berlin' })).toContain('release-stale and check-idle start in the same minute: first at 2027-03-28 03:00');
+  });
+
   it('is found where an hourly job meets one that the skipped hour has moved', () => {
     const moved = { 'release-stale': '0 * * * *', 'cleanup-containers': '30 2 * * *' };
     expect(told(moved, { zone: 'Europe/Berlin', likely: MINUTE }).filter((each) => each.includes('same minute'))).toEqual(['release-stale and cleanup-containers start in the same minute: first at 2027-03-28 03:00']);

@@ -121,6 +121,7 @@ describe('the daemon', () => {
     void host.daemon.run();
     await host.until(START + 5 * MINUTE + 2000);
     host.jump(START + 4 * MINUTE + 59_000);
+    host.daemon.reload(slotsOf({ ...schedule }));
     await host.until(START + 19 * MINUTE);
     expect(host.minutesOf('release-stale')).toEqual([5]);
   });

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { distrustEngine } from '../../../src/decide/engine.ts';
+import type { History } from '../../../src/model/history.ts';
+import { type HostState, OTHER_ENGINE, snapshotOf } from '../../property/host.ts';
+import { GONE, historyOf, hostOf, JOB, NOW, runningJob, STRANGE } from './good-case.ts';
+
+function engine(host: Partial<HostState> = {}, history: Partial<History> = {}): string {
+  const { engine: seen } = distrustEngine(snapshotOf(hostOf(host), NOW), historyOf(history));
+  return seen.state === 'failed' ? `failed ${seen.code}` : seen.state;
+}
+
+const shim = (...containerIds: readonly string[]): HostState['shims'] => [{ pid: 7, containerIds }];
+const trouble = hostOf().trouble;
+
+describe('the engine is believed', () => {
+  it.each<[string, Partial<HostState>, Partial<History>]>([
+    ['that the ledger knows', {}, {}],
+    ['where the ledger knows none yet', { engine: { kind: 'docker', engineId: OTHER_ENGINE } }, { engineId: null }],
+    ['that is podman, where the ledger knows none', { engine: { kind: 'podman', engineId: null } }, { engineId: null }],
+    ['whose containers have shims', { containers: [runningJob()], shims: shim(JOB) }, {}],
+    ['beside another one, whose containers it never had', { shims: shim(STRANGE) }, {}],
+    ['where /proc failed and it never had a container', { trouble: { ...trouble, proc: 'failed' } }, { knownContainerIds: [] }],
+  ])('%s', (_, host, history) => {
+    expect(engine(host, history)).toBe('complete');
+  });
+
+  it('in part, where a container could not be inspected', () => {
+    expect(engine({ containers: [{ inspected: false, id: JOB, name: 'x', state: 'running', why: 'timeout' }] })).toBe('partial');
+  });
+});
+
+describe('the engine counts as failed', () => {
+  it.each<[string, Partial<HostState>, Partial<History>]>([
+    ['that is not the one that the ledger knows', { engine: { kind: 'docker', engineId: OTHER_ENGINE } }, {}],
+    ['that is podman where the ledger knows Docker', { engine: { kind: 'podman', engineId: null } }, {}],
+    ['that does not say who it is', { engine: { kind: 'docker', engineId: null } }, {}],
+    ['that forgot a container whose shim lives', { shims: shim(GONE) }, {}],
+    ['that forgot one of several of a shim', { containers: [runningJob()], shims: shim(JOB, GONE) }, {}],
+    ['where /proc failed, so that a forgotten one would go unseen', { trouble: { ...trouble, proc: 'failed' } }, {}],
+  ])('%s', (_, host, history) => {
+    expect(engine(host, history)).toBe('failed untrusted');
+  });
+
+  it('for its own reason where it failed by itself', () => {
+    expect(engine({ trouble: { ...trouble, engine: 'failed' } })).toBe('failed timeout');
+  });
+
+  it('with a reason that names both, and the rest of the snapshot as it was', () => {
+    const snapshot = snapshotOf(hostOf({ engine: { kind: 'docker', engineId: OTHER_ENGINE } }), NOW);
+    const { engine: seen, ...rest } = distrustEngine(snapshot, historyOf());
+    expect(seen).toMatchObject({ why: expect.stringMatching(/ENGN:THEIRS.*ENGN:OURS/) as string });
+    expect(rest).toEqual({ host: snapshot.host, takenAt: NOW, driver: snapshot.driver, processes: snapshot.processes });
+  });
+});
