@@ -14,7 +14,9 @@ function gpuOf(more: Partial<GpuState> = {}, processes: readonly ProcessState[] 
 
 const FULL = { unexplainedMiB: 4096 };
 
-function samples(...all: readonly (readonly [minutesAgo: number, unexplained: number])[]): readonly MemorySample[] {
+type Seen = readonly [minutesAgo: number, unexplainedMiB: number];
+
+function samples(...all: readonly Seen[]): readonly MemorySample[] {
   return all.map(([ago, unexplained]) => ({ gpuUuid: GPU0, at: NOW - ago * MINUTE, usedMiB: unexplained, unexplainedMiB: unexplained }));
 }
 
@@ -40,7 +42,7 @@ describe('memory that no process explains', () => {
     expect(dirt()).toBe('suspect not-yet-confirmed');
   });
 
-  it.each<[string, Parameters<typeof samples>]>([
+  it.each<readonly [expected: string, all: readonly Seen[]]>([
     ['dirty dirty-memory', [[10, 4096], [5, 4096]]],
     ['dirty dirty-memory', [[300, 4096], [5, 4096]]],
     ['suspect not-yet-confirmed', [[10, 4096]]],
