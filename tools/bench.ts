@@ -4,6 +4,7 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine } from '../test/hostsim/dockerd.ts';
 import { startHost } from '../test/hostsim/host.ts';
+import { benchLimits } from './bench-limits.ts';
 
 /**
  * Figures as ratios to a bare `node -e 0` of the same runtime, measured in turn in one run; medians. The host is
@@ -86,5 +87,5 @@ async function healthCheck(): Promise<void> {
 
 process.stdout.write(`medians of ${RUNS} runs in turn; load ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} processors\n`);
 compare({ what: 'gpuctl --version', command: [join(ROOT, 'bin', 'gpuctl'), '--version'], goal: 2 });
-if (process.geteuid?.() === 0) await healthCheck();
-else process.stdout.write('health-check: not measured; it needs root for a private container engine\n');
+if (process.geteuid?.() === 0) await healthCheck().then(benchLimits);
+else process.stdout.write('health-check and limits: not measured; they need root for a private container engine\n');

@@ -39,17 +39,17 @@ describe('the compiled code beside the bundle', () => {
     expect(runBundle()).toEqual({ cache: 'used', ...printed });
   });
 
-  it.each<[string, string, () => void]>([
-    ['is damaged', 'rejected', () => { const bytes = readFileSync(cache()); bytes.fill(0, 64, 128); writeFileSync(cache(), bytes); }],
-    ['is cut off', 'rejected', () => { writeFileSync(cache(), readFileSync(cache()).subarray(0, 5000)); }],
-    ['is empty', 'not looked at', () => { writeFileSync(cache(), ''); }],
-    ['is not there', 'not looked at', () => { rmSync(cache()); }],
-    ['was made of another bundle of the same length', 'not looked at', () => { const bytes = readFileSync(cache()); bytes.write('0'.repeat(64), 'latin1'); writeFileSync(cache(), bytes); }],
-    ['may be written by the group', 'not looked at', () => { chmodSync(cache(), 0o664); }],
-    ['may be written by anybody', 'not looked at', () => { chmodSync(cache(), 0o646); }],
-  ])('is silently not used where it %s', (_, state, change) => {
+  it.each<[string, () => void]>([
+    ['is damaged', () => { const bytes = readFileSync(cache()); bytes.fill(0, 64, 128); writeFileSync(cache(), bytes); }],
+    ['is cut off', () => { writeFileSync(cache(), readFileSync(cache()).subarray(0, 5000)); }],
+    ['is empty', () => { writeFileSync(cache(), ''); }],
+    ['is not there', () => { rmSync(cache()); }],
+    ['was made of another bundle of the same length', () => { const bytes = readFileSync(cache()); bytes.write('0'.repeat(64), 'latin1'); writeFileSync(cache(), bytes); }],
+    ['may be written by the group', () => { chmodSync(cache(), 0o664); }],
+    ['may be written by anybody', () => { chmodSync(cache(), 0o646); }],
+  ])('is silently not used where it %s', (_, change) => {
     change();
-    expect(runBundle()).toEqual({ cache: state, ...printed });
+    expect(runBundle()).toEqual({ cache: 'not looked at', ...printed });
   });
 
   it.runIf(process.geteuid?.() === 0)('is silently not used where it belongs to somebody other than root and the owner of the bundle', () => {
