@@ -97,7 +97,8 @@ function reachedAnswer(facts: IdleFacts, clock: IdleClock, { limitMs, evidence }
   const { standing, rules, policy, warnings, now } = facts;
   const share = { percent: (clock.idleMs / limitMs) * 100, percents: policy.idlePercents };
   const reached = reachedStage(share);
-  const told = { ...evidence, pastLimit: reached === 'stop' };
+  // Said by the pass that would stop it, not at every sample.
+  const told = { ...evidence, pastLimit: reached === 'stop' && facts.mayStop };
   if (standing === 'protected') return leave('protected', told);
   if (reached === null) return leave('within-limit', told);
   if (!policy.configured.limits) return { verb: reached === 'stop' ? 'stop' : 'warn', verdict: 'refuse', reason: 'limits-not-configured', evidence: told };

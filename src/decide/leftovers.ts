@@ -44,9 +44,9 @@ function ageAnswer(facts: LeftoverFacts): LimitAnswer {
   if (firstPassAt === null) return keep('first-pass');
   const restedMs = restedFor(facts, firstPassAt);
   if (restedMs === null) return keep('age-unknown');
-  const evidence = { restedMs, holdMs };
+  const evidence = { restedMs, holdMs, pastLimit: restedMs > holdMs };
   if (restedMs <= holdMs) return keep('within-hold', evidence);
-  if (!policy.configured.limits && !policy.configured.leftovers) return { verb: 'remove', verdict: 'refuse', reason: 'limits-not-configured', evidence: { ...evidence, pastLimit: true } };
+  if (!policy.configured.limits && !policy.configured.leftovers) return { verb: 'remove', verdict: 'refuse', reason: 'limits-not-configured', evidence };
   return { verb: 'remove', verdict: 'act', reason: container.state === 'created' ? 'created-leftover' : 'stopped-leftover', evidence };
 }
 

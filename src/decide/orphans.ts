@@ -64,16 +64,20 @@ function answerFor(question: Question): Answer {
   const { candidate, owner, facts } = question;
   if (owner.kind === 'ghost') return ghostAnswer(candidate, facts);
   if (owner.kind !== 'orphan') return { verdict: owner.kind === 'unknown' ? 'refuse' : 'leave', reason: owner.reason };
-  if (!candidate.rows.some((row) => row.type.includes('C'))) return { verdict: 'leave', reason: 'not-compute' };
+  if (!isCompute(candidate)) return { verdict: 'leave', reason: 'not-compute' };
   return confirmed(question);
 }
 
-/** A ghost is one only if both looks find it listed and not there: a process may end while it is being looked at. */
-function ghostAnswer({ pid, gpuUuids }: Candidate, { second }: OrphanFacts): Answer {
-  const again = second?.processes.find((each) => each.pid === pid);
+/**
+ * A ghost is one only if both looks find it listed and not there: a process may end while it is being looked at. The
+ * second list is of compute processes alone, so it says nothing of one that only draws.
+ */
+function ghostAnswer(candidate: Candidate, { second }: OrphanFacts): Answer {
+  const again = second?.processes.find((each) => each.pid === candidate.pid);
   if (second === null || again?.state !== 'absent') return { verdict: 'leave', reason: 'not-confirmed' };
-  const doubt = listDoubt(pid, gpuUuids, second);
-  return { verdict: 'leave', reason: doubt === null ? 'ghost' : doubt.reason === 'process-unlisted' ? 'process-gone' : 'not-confirmed' };
+  const doubt = listDoubt(candidate.pid, candidate.gpuUuids, second);
+  if (doubt === null) return { verdict: 'leave', reason: 'ghost' };
+  return { verdict: 'leave', reason: doubt.reason === 'process-unlisted' && isCompute(candidate) ? 'process-gone' : 'not-confirmed' };
 }
 
 function confirmed({ candidate, owner, identity, facts }: Question): Answer {
@@ -168,6 +172,10 @@ function mpsPeersOf(candidate: Candidate, all: readonly Answered[]): readonly nu
 function unseenDevices({ driver }: Snapshot): readonly string[] {
   const missing = driver.state === 'partial' ? driver.missing.map(({ subject }) => subject) : [];
   return [...missing, ...(seen(driver)?.gpus ?? []).filter(({ processes }) => processes.state === 'unknown').map(({ uuid }) => uuid)];
+}
+
+function isCompute({ rows }: Candidate): boolean {
+  return rows.some(({ type }) => type.includes('C'));
 }
 
 function isMps({ rows }: Candidate): boolean {

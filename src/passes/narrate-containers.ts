@@ -19,9 +19,8 @@ export function containerEvents(decision: Decision, outcome: Outcome | null): re
   const { target } = decision;
   if (target.kind !== 'container') return [];
   if (outcome !== null) return [outcomeEvent(target, decision, outcome)];
-  const due = decision.verdict === 'refuse' && decision.reason !== 'container-unknown';
-  const kept = decision.verdict === 'leave' && decision.reason !== 'awaits-stop' && decision.evidence['pastLimit'] === true;
-  return due || kept ? [keptEvent(target, decision, decision.reason, REASONS[decision.reason])] : [];
+  const kept = decision.verdict !== 'act' && decision.evidence['pastLimit'] === true;
+  return kept ? [keptEvent(target, decision, decision.reason, REASONS[decision.reason])] : [];
 }
 
 type About = Required<Pick<GpuctlEvent, 'container'>> & Pick<GpuctlEvent, 'user'>;

@@ -140,6 +140,10 @@ describe('a ghost', () => {
     expect(verdicts(decide(ghost, then))).toEqual([expected]);
   });
 
+  it('that only draws is not confirmed: the second list is of compute processes alone', () => {
+    expect(verdicts(decide({ processes: [orphan({ presence: 'absent', rows: [{ gpu: 0, type: 'G', usedMiB: 1 }] })] }))).toEqual(['leave not-confirmed']);
+  });
+
   it('is nothing that a signal could be sent to', () => {
     expect(decide(ghost)).toMatchObject([{ target: { identity: null } }]);
   });
