@@ -63,7 +63,7 @@ describe('every act is written before it is tried and after it ended', () => {
       const inFlight = ledger.kept.filter(({ ended }) => !ended).map(({ number }) => number);
       const tried = killed.acts.filter(({ kind }) => kind === 'reset').map(({ target }) => (target.kind === 'gpu' ? target.uuid : ''));
 
-      const next = benchOf({ ...each, host: killed.host, now: killed.now + HOUR, ledger });
+      const next = benchOf({ ...each, host: { ...killed.host, gpus: each.host.gpus }, now: killed.now + HOUR, ledger });
       await runPass(next.parts, passOptions({ id: 'pass-2' }), releaseStale);
       const recovered = next.events.filter(({ action }) => action === 'pass.recovered');
       const reported = recovered.flatMap(({ facts }) => ((facts?.['acts'] ?? []) as readonly KeptAct[]).map(({ number }) => number));
@@ -78,6 +78,27 @@ describe('every act is written before it is tried and after it ended', () => {
       expect(third.events.filter(({ action }) => action === 'pass.recovered')).toEqual([]);
     }), runs(300));
     expect(inFlightSeen).toBeGreaterThan(0);
+  });
+
+  it('killed at or after a reset, the reset counts for the cool-down all the same', async () => {
+    let tried = 0;
+    await fc.assert(fc.asyncProperty(world, fc.nat(9), async (each, after) => {
+      const ledger = memoryLedger(each.history);
+      let since: number | null = null;
+      const killed = benchOf({
+        ...each, ledger,
+        onAct: ({ kind }) => { if (kind === 'reset') since ??= 0; },
+        onCall: () => { if (since !== null && (since += 1) > after) throw new Killed('SIGKILL'); },
+      });
+      await runPass(killed.parts, passOptions({ id: 'pass-1' }), healthCheck).catch((error: unknown) => { if (!(error instanceof Killed)) throw error; });
+      const uuids = killed.acts.flatMap((act) => (act.kind === 'reset' ? [act.target.uuid] : []));
+      tried += uuids.length;
+      // As dirty as it was before: only the ledger can know that it was tried.
+      const next = benchOf({ ...each, now: killed.now + HOUR, ledger });
+      await runPass(next.parts, passOptions({ id: 'pass-2' }), healthCheck);
+      expect(next.acts.filter((act) => act.kind === 'reset' && uuids.includes(act.target.uuid))).toEqual([]);
+    }), runs(400));
+    expect(tried).toBeGreaterThan(0);
   });
 
   it('a ledger that cannot be written, from whichever call on, lets nothing more be done', async () => {
