@@ -22,7 +22,7 @@ const DRIVING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 const text: Arbitrary<string> = fc.oneof(fc.constantFrom(...HOSTILE_TEXTS), fc.string({ unit: 'binary', maxLength: 60 }), fc.string({ unit: 'grapheme', maxLength: 60 }));
 
-/** The same world with every text that a user chooses written anew: names of containers and processes, images, labels that are not read. */
+/** The same world with every text that a user chooses written anew: names of containers and processes, images, labels that are not read. Root's own name may permit it, outside containers. */
 function rewritten(each: World, words: readonly string[]): World {
   const word = (n: number): string => words[n % words.length] ?? '';
   return {
@@ -32,7 +32,7 @@ function rewritten(each: World, words: readonly string[]): World {
       containers: each.host.containers.map((container, n) => (container.inspected
         ? { ...container, name: word(n), image: word(n + 1), labels: { ...container.labels, [`com.example.${word(n + 2)}`]: word(n + 3) } }
         : { ...container, name: word(n) })),
-      processes: each.host.processes.map((process, n) => ({ ...process, title: word(n + 4), command: idsIn(process.cgroups).length > 0 ? word(n + 5) : process.command })),
+      processes: each.host.processes.map((process, n) => ({ ...process, title: word(n + 4), command: process.uid !== 0 || idsIn(process.cgroups).length > 0 ? word(n + 5) : process.command })),
     },
   };
 }
