@@ -83,7 +83,7 @@ describe('an act is done to what was decided on, as it is at that moment', () =>
         const snapshot = await observer.observe();
         looks += 1;
         if (snapshot.driver.state === 'failed') return snapshot;
-        const gpus = snapshot.driver.value.gpus.map((gpu) => ({ ...gpu, pciBusId: `0000000${looks % 8}:01:00.0` }));
+        const gpus = snapshot.driver.value.gpus.map((gpu) => ({ ...gpu, pciBusId: `${looks.toString(16).padStart(8, '0')}:01:00.0` }));
         return { ...snapshot, driver: { ...snapshot.driver, value: { ...snapshot.driver.value, gpus } } };
       } } };
       await runPass(moved, passOptions(), releaseStale);

@@ -40,7 +40,7 @@ describe('generated hosts', () => {
     ['kill leave foreign-shim-alive', 20], ['kill leave foreign-pid-namespace', 20], ['kill leave foreign-podman', 3], ['kill leave host-permitted', 20], ['kill leave host-stray', 50],
     ['kill leave ghost', 20], ['kill leave zombie', 20], ['kill leave stuck', 5], ['kill leave own-process', 10], ['kill leave not-compute', 20], ['kill refuse mps-client', 5],
     ['kill refuse process-unreadable', 20], ['kill refuse engine-unknown', 20], ['kill leave container-not-settled', 20],
-    ['release act gone', 50], ['release act hold-expired', 100], ['release act no-hold', 30], ['release leave still-running', 100], ['release leave within-hold', 30], ['release leave hold-never', 20],
+    ['release act gone', 50], ['release act hold-expired', 60], ['release act no-hold', 15], ['release leave still-running', 100], ['release leave within-hold', 30], ['release leave hold-never', 20],
     ['release leave age-unknown', 20], ['release leave first-pass', 10], ['release leave protected', 10], ['release refuse containers-unknown', 20], ['release refuse container-unknown', 10],
     ['reset act reset-asked', 100], ['reset act repair-pending', 10], ['reset act dirty-ghost', 10], ['reset act dirty-memory', 10], ['reset refuse blocked', 300], ['reset leave not-yet-confirmed', 100],
     ['reset leave clean', 300], ['reset refuse policy-never', 5],

@@ -240,7 +240,7 @@ interface HistorySpec {
 const historySpec: Arbitrary<HistorySpec> = fc.record({
   engineId: mostly<'same' | string | null>('same', [ENGINE, OTHER_ENGINE, null], 12),
   firstPassFor: mostly<number | null>(48 * HOUR, [null, null, null, 0, 5 * MINUTE, -HOUR], 4),
-  allocations: fc.array(fc.record({ which: fc.nat(7), gpu: fc.nat(15), fate: fc.constantFrom('open', 'open', 'released'), sameRun: mostly(true, [false], 3) }), { maxLength: 6 }),
+  allocations: fc.array(fc.record({ which: fc.nat(7), gpu: fc.nat(15), fate: fc.constantFrom('open', 'open', 'released'), sameRun: mostly(true, [false], 3) }), { maxLength: 8 }),
   gone: fc.array(fc.record({ which: fc.nat(2), gpu: fc.nat(15) }), { maxLength: 2 }),
   resets: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(fc.record({ gpu: fc.nat(15), ago: fc.constantFrom(-HOUR, 1000, 5 * HOUR, 6 * HOUR, 7 * HOUR, 12 * HOUR, 23 * HOUR, 25 * HOUR), succeeded: fc.boolean() }), { maxLength: 6 }) }),
   quarantined: fc.oneof({ weight: 9, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(fc.nat(15), { minLength: 1, maxLength: 2 }) }),

@@ -218,7 +218,8 @@ export function unexplainedBy(gpu: Gpu, { baselines }: History): number | null {
 
 /** By its unit or as root, and outside containers and sessions: a name or a unit there proves nothing. */
 function isPersistenceDaemon({ command, uid, cgroups }: NodeHolder): boolean {
-  const paths = cgroups ?? [];
+  if (cgroups === null) return false;
+  const paths = cgroups;
   if (paths.some(isTheirs) || paths.some((path) => /(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/.test(path))) return false;
   return (uid === 0 && command.startsWith('nvidia-persiste')) || paths.some((path) => path.split('/').includes('nvidia-persistenced.service'));
 }
