@@ -69,6 +69,7 @@ describe('what users may read', () => {
     expect(readFileSync(target, 'utf8')).toBe('precious');
     expect(statSync(publicFile(dir)).ino).not.toBe(statSync(target).ino);
     const elsewhere = mkdtempSync(join(tmpdir(), 'gpuctl-elsewhere-'));
+    onTestFinished(() => { rmSync(elsewhere, { recursive: true }); });
     symlinkSync(elsewhere, join(dir, 'why'));
     expect(() => { openUserExports(dir).writeWhys(new Map([[ALICE, {}]])); }).toThrow('is not a folder');
     expect(existsSync(join(elsewhere, `${ALICE}.json`))).toBe(false);
