@@ -1,9 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EVENTS } from '../src/model/event.ts';
 import { REASONS } from '../src/model/reason.ts';
 import { eventSchema } from '../src/record/event-schema.ts';
 import { FIELDS } from '../src/record/event-fields.ts';
+import { settleGenerated } from './generated.ts';
 
 /** Every generated document, by its path in the repository. */
 export function renderDocs(): Readonly<Record<string, string>> {
@@ -49,26 +49,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 /** Writes the documents, or with --check only compares: 1 where one differs. */
 function main(args: readonly string[]): number {
-  const root = new URL('../', import.meta.url);
-  const stale = Object.entries(renderDocs()).filter(([path, text]) => contentOf(new URL(path, root)) !== text);
-  for (const [path, text] of stale) {
-    if (args.includes('--check')) process.stderr.write(`${path} is not what tools/generate-docs.ts makes\n`);
-    else write(new URL(path, root), text);
-  }
-  return args.includes('--check') && stale.length > 0 ? 1 : 0;
-}
-
-function write(file: URL, text: string): void {
-  mkdirSync(new URL('.', file), { recursive: true });
-  writeFileSync(file, text);
-}
-
-function contentOf(file: URL): string | null {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
+  const check = args.includes('--check');
+  const stale = settleGenerated(renderDocs(), { check, maker: 'tools/generate-docs.ts' });
+  return check && stale > 0 ? 1 : 0;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = main(process.argv.slice(2));

@@ -1,3 +1,5 @@
+import { fullIdsIn } from '../model/container.ts';
+
 /**
  * Elements of a cgroup path that belong to a manager other than the Docker engine. One of them anywhere, in any
  * hierarchy, makes a process theirs. Sources: systemd's slices, the kubelet, podman, LXC, Slurm, containerd's CRI and
@@ -41,7 +43,7 @@ export function dockerIdsIn(cgroups: readonly string[]): readonly string[] {
 
 /** Every 64-hex id anywhere in the paths, whoever wrote it: wide, for protecting, never for blaming. */
 export function containerIdsIn(cgroups: readonly string[]): readonly string[] {
-  return [...new Set(cgroups.flatMap((path) => path.match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g) ?? []))];
+  return fullIdsIn(cgroups.join('\n'));
 }
 
 /** The systemd unit of a process that is in no container; null: none. */

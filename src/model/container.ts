@@ -82,3 +82,10 @@ export interface EngineView {
 export function isLive(state: ContainerState): boolean {
   return state === 'running' || state === 'paused' || state === 'restarting' || state === 'unknown';
 }
+
+const FULL_ID = /(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g;
+
+/** Every full container id in a text that is not part of a longer hex word, each once. */
+export function fullIdsIn(text: string): readonly string[] {
+  return [...new Set(text.match(FULL_ID) ?? [])];
+}

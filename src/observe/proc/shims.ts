@@ -1,6 +1,6 @@
+import { fullIdsIn } from '../../model/container.ts';
 import type { Shim } from '../../model/process.ts';
 import { observed, type Gap, type Observed } from '../../model/observation.ts';
-import { fullIdsIn } from './container-ids.ts';
 import { parseStatus } from './parse.ts';
 import { readText } from './read.ts';
 
