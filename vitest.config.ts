@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'quick', include: ['test/{unit,property,hostsim}/**/*.test.ts'], testTimeout: 60_000 } },
+      { test: { name: 'quick', include: ['test/{unit,property,hostsim}/**/*.test.ts'], setupFiles: ['test/seed.ts'], testTimeout: 60_000 } },
       { test: { name: 'host', include: ['test/{cli,e2e}/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000, maxWorkers: 2 } },
     ],
   },

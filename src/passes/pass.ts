@@ -1,9 +1,11 @@
 import { type Assessment, assess, type Policy } from '../decide/assess.ts';
 import type { Budget, Trip } from '../decide/breaker.ts';
 import { resolveReference } from '../decide/device-reference.ts';
+import { type Lesson, learnFrom } from '../decide/learn.ts';
 import type { Container } from '../model/container.ts';
 import type { Decision, Outcome, Verb } from '../model/decision.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { History } from '../model/history.ts';
 import { seen } from '../model/observation.ts';
 import { observationEvents } from './narrate.ts';
 import { type Activity, sampleActivity } from './activity-step.ts';
@@ -82,8 +84,8 @@ export async function observe(pass: Pass): Promise<Assessment> {
   const { parts, options } = pass;
   const snapshot = await parts.observer.observe();
   const before = assess(snapshot, parts.ledger.history(), parts.policy);
-  if (options.records) remember(pass, before);
-  const assessment = options.records ? assess(snapshot, parts.ledger.history(), parts.policy) : before;
+  const history = historyAfter(pass, before);
+  const assessment = history === before.history ? before : assess(snapshot, history, parts.policy);
   if (pass.first === null) for (const event of observationEvents(assessment.snapshot)) parts.sink.emit(event);
   if (options.records && pass.first === null) takeKeepRequests(pass, assessment);
   if (options.devices.length > 0) pass.selected ??= selectDevices(options.devices, assessment);
@@ -109,12 +111,27 @@ export function nextRound(pass: Pass): number {
   return pass.round;
 }
 
-/** Engine and claims go into the ledger only from an engine that is to be believed. */
-function remember(pass: Pass, { snapshot, claims }: Assessment): void {
-  const { ledger, sink, ownerOf } = pass.parts;
+/** What this look teaches: the ledger itself, or in a dry run the copy in hand. A report that remembers nothing learns nothing. */
+function historyAfter(pass: Pass, assessment: Assessment): History {
+  const { options, parts } = pass;
+  if (options.records) {
+    remember(pass, assessment);
+    return parts.ledger.history();
+  }
+  return options.dryRun && options.acts ? learnFrom(assessment.history, lessonOf(pass, assessment)).history : assessment.history;
+}
+
+/** Engine and claims are learned only from an engine that is to be believed. */
+function lessonOf({ parts }: Pass, { snapshot, claims }: Assessment): Lesson {
   const engine = seen(snapshot.engine);
-  const owners = new Map((engine?.containers ?? []).map((container) => [container.id, ownerOf(container)]));
-  for (const allocation of ledger.recordObservation(engine, claims.claims, owners, snapshot.takenAt)) {
+  const owners = new Map((engine?.containers ?? []).map((container) => [container.id, parts.ownerOf(container)]));
+  return { engine, claims: claims.claims, owners, at: snapshot.takenAt };
+}
+
+function remember(pass: Pass, assessment: Assessment): void {
+  const { ledger, sink } = pass.parts;
+  const { engine, claims, owners, at } = lessonOf(pass, assessment);
+  for (const allocation of ledger.recordObservation(engine, claims, owners, at)) {
     sink.emit({
       action: 'gpu.allocation.observed',
       message: `container ${allocation.containerName} holds ${allocation.migUuid ?? allocation.gpuUuid}`,

@@ -2,6 +2,7 @@ import { endProcesses } from '../../src/act/end-processes.ts';
 import type { Config } from '../../src/config/types.ts';
 import type { Policy } from '../../src/decide/assess.ts';
 import type { Budget } from '../../src/decide/breaker.ts';
+import { learnFrom } from '../../src/decide/learn.ts';
 import type { GpuTarget, ProcessTarget, Verb } from '../../src/model/decision.ts';
 import type { GpuctlEvent } from '../../src/model/event.ts';
 import type { Allocation, History } from '../../src/model/history.ts';
@@ -149,19 +150,9 @@ export function memoryLedger(history: History): Ledger & { readonly kept: readon
     beginAct: (passId, verb, target, at) => kept.push({ passId, verb, target, at, number: kept.length + 1, ended: false, reported: false }),
     endAct: (number) => { const act = kept[number - 1]; if (act !== undefined) act.ended = true; },
     recordObservation: (engine, claims, owners, at) => {
-      memory = { ...memory, firstPassAt: memory.firstPassAt ?? at };
-      if (engine === null) return [];
-      memory = { ...memory, engineId: memory.engineId ?? engine.engineId, knownContainerIds: [...new Set([...memory.knownContainerIds, ...engine.containers.map(({ id }) => id)])] };
-      const current = memory.allocations.filter((each) => {
-        const container = engine.containers.find(({ id }) => id === each.containerId);
-        return container === undefined || !container.inspected || container.startedAt === null || container.startedAt === each.startedAt;
-      });
-      const fresh = claims.filter(({ released, source }) => !released && source !== 'uninspected').map((claim): Allocation => ({
-        containerId: claim.containerId, containerName: claim.containerName, startedAt: claim.startedAt, gpuUuid: claim.gpuUuid, migUuid: claim.migUuid,
-        owner: owners.get(claim.containerId) ?? null, observedAt: at, releasedAt: null, releaseReason: null,
-      })).filter((claim, n, all) => !current.some((each) => sameRun(claim, each) && each.releasedAt === null) && all.findIndex((each) => sameRun(claim, each)) === n);
-      memory = { ...memory, allocations: [...current.filter((each) => each.releasedAt === null || !fresh.some((claim) => sameRun(claim, each))), ...fresh] };
-      return fresh;
+      const learned = learnFrom(memory, { engine, claims, owners, at });
+      memory = learned.history;
+      return learned.opened;
     },
     acceptEngine: (engineId) => { memory = { ...memory, engineId }; },
     recordMemory: (samples) => { memory = { ...memory, memory: [...memory.memory, ...samples] }; },
