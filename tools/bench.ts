@@ -60,7 +60,7 @@ function peakMiB(args: readonly string[]): number {
   const dir = mkdtempSync(join(tmpdir(), 'gpuctl-bench-'));
   const hook = join(dir, 'rss.cjs');
   writeFileSync(hook, `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(join(dir, 'rss'))}, String(process.resourceUsage().maxRSS)));`);
-  spawnSync(NODE, ['--no-opt', '--no-maglev', '--require', hook, START, ...args], { stdio: 'ignore' });
+  spawnSync(NODE, ['--no-opt', '--no-maglev', '--min-semi-space-size=32', '--require', hook, START, ...args], { stdio: 'ignore' });
   const peak = Number(readFileSync(join(dir, 'rss'), 'utf8')) / 1024;
   rmSync(dir, { recursive: true });
   return peak;

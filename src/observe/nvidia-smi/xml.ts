@@ -1,7 +1,8 @@
-import { XMLParser, XMLValidator } from 'fast-xml-parser';
+import { XMLParser } from 'fast-xml-parser';
 import { classifyFailure, malformed, Refusal } from './failure.ts';
 import { isHarmless } from './remarks.ts';
 import { cleanXml, quote } from './text.ts';
+import { brokenTags } from './well-formed.ts';
 
 /** An element: its text where it holds only text, else its children by name. */
 export type XmlNode = string | XmlElement;
@@ -82,8 +83,8 @@ function parseBody(body: string): XmlElement {
   const whole = BULK.reduce((rest, [name, foreign]) => cutBlocks(rest, name, foreign), cleanXml(body));
   // White space between tags has no meaning here, and the parser takes it character by character.
   const text = whole.replace(UNREAD_GROUP, '').replace(/>\s+</g, '><');
-  const valid = XMLValidator.validate(text);
-  if (valid !== true) malformed(`the XML document is not well-formed: ${quote(valid.err.msg)}`);
+  const broken = brokenTags(text);
+  if (broken !== null) malformed(`the XML document is not well-formed: ${quote(broken)}`);
   const root = parseValid(text)['nvidia_smi_log'];
   return typeof root === 'object' ? root : malformed('the XML document is empty');
 }
