@@ -1,5 +1,5 @@
 import type { Claim, UnresolvedClaim } from '../model/claim.ts';
-import { type Container, type EngineView, type InspectedContainer, isLive } from '../model/container.ts';
+import { type Container, type EngineView, isLive } from '../model/container.ts';
 import type { Gpu, GpuProcess } from '../model/device.ts';
 import type { Allocation } from '../model/history.ts';
 import type { Ownership } from './ownership.ts';
@@ -22,19 +22,21 @@ export interface Claims {
 
 /** Every reference of every container, in whatever state, to every device: the set that a reset must find empty. */
 export function decideClaims(facts: ClaimFacts): Claims {
-  const configured = facts.engine.containers.map((container) => configuredClaims(container, facts));
+  const released = new Set(facts.allocations.filter(({ releasedAt }) => releasedAt !== null).map(runOf));
+  const configured = facts.engine.containers.map((container) => configuredClaims(container, facts, released));
   return {
     claims: distinct([...configured.flatMap((each) => each.claims), ...liveClaims(facts)]),
     unresolved: configured.flatMap((each) => each.unresolved),
   };
 }
 
-function configuredClaims(container: Container, facts: ClaimFacts): Claims {
+function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns: ReadonlySet<string>): Claims {
   if (!container.inspected) {
     const reference: Reference = { source: 'uninspected', text: container.why, unresolved: 'every-device' };
     return { claims: everyDevice(facts.gpus).map((device) => claimOf(container, reference, device, false)), unresolved: [] };
   }
-  const released = isReleased(container, facts.allocations);
+  // A release counts for the run of the container that it was made for, and never while the container is alive.
+  const released = !isLive(container.state) && releasedRuns.has(runOf({ containerId: container.id, startedAt: container.startedAt }));
   const resolved = referencesOf(container, facts.deviceLabels).map((reference) => ({ reference, devices: devicesOf(reference, facts.gpus) }));
   return {
     claims: resolved.flatMap(({ reference, devices }) => devices.map((device) => claimOf(container, reference, device, released))),
@@ -56,12 +58,8 @@ function byNode(path: string, gpus: readonly Gpu[]): readonly NamedDevice[] {
   return everyDevice(gpus.filter((gpu) => gpu.minorNumber === null || gpu.minorNumber === Number(minor)));
 }
 
-/** A release counts for the run of the container that it was made for, and never while the container is alive. */
-function isReleased(container: InspectedContainer, allocations: readonly Allocation[]): boolean {
-  if (isLive(container.state)) return false;
-  return allocations.some(
-    (allocation) => allocation.containerId === container.id && allocation.startedAt === container.startedAt && allocation.releasedAt !== null,
-  );
+function runOf({ containerId, startedAt }: Pick<Allocation, 'containerId' | 'startedAt'>): string {
+  return `${containerId} ${startedAt}`;
 }
 
 function claimOf(container: Container, reference: Reference, device: NamedDevice, released: boolean): Claim {
@@ -80,15 +78,20 @@ function claimOf(container: Container, reference: Reference, device: NamedDevice
 
 /** A container with a process on a device holds it, however it got there. */
 function liveClaims(facts: ClaimFacts): readonly Claim[] {
+  const containers = new Map(facts.engine.containers.map((each) => [each.id, each]));
   return facts.gpus.flatMap((gpu) =>
-    gpu.processes.state === 'known' ? gpu.processes.processes.flatMap((process) => liveClaim(gpu, process, facts)) : [],
+    gpu.processes.state === 'known' ? gpu.processes.processes.flatMap((process) => liveClaim(gpu, process, { ownership: facts.ownership, containers })) : [],
   );
 }
 
-function liveClaim(gpu: Gpu, process: GpuProcess, facts: ClaimFacts): readonly Claim[] {
-  const owner = facts.ownership.get(process.pid);
+interface LiveFacts extends Pick<ClaimFacts, 'ownership'> {
+  readonly containers: ReadonlyMap<string, Container>;
+}
+
+function liveClaim(gpu: Gpu, process: GpuProcess, { ownership, containers }: LiveFacts): readonly Claim[] {
+  const owner = ownership.get(process.pid);
   if (owner?.kind !== 'container') return [];
-  const container = facts.engine.containers.find((each) => each.id === owner.containerId);
+  const container = containers.get(owner.containerId);
   const reference: Reference = { source: 'live-process', text: `pid ${process.pid}`, unresolved: 'nothing' };
   const device = { gpuUuid: gpu.uuid, migUuid: migOf(gpu, process) };
   const unlisted: Container = { inspected: false, id: owner.containerId, name: owner.name ?? owner.containerId.slice(0, 12), state: 'running', why: 'started after the list was made' };

@@ -1,6 +1,7 @@
 import { type Container, type EngineView, type InspectedContainer, isLive } from '../model/container.ts';
 import type { AllocationTarget, Decision, Evidence, Verdict } from '../model/decision.ts';
 import type { Allocation, History } from '../model/history.ts';
+import { seen } from '../model/observation.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 
@@ -29,10 +30,11 @@ interface Answer {
 
 /** Exactly one decision for every open allocation. */
 export function decideRelease(facts: ReleaseFacts): readonly Decision<AllocationTarget>[] {
+  const containers = new Map((seen(facts.snapshot.engine)?.containers ?? []).map((each) => [each.id, each]));
   return facts.history.allocations
     .filter((allocation) => allocation.releasedAt === null)
     .map((allocation) => {
-      const { verdict, reason, evidence = {} } = answerFor(allocation, facts);
+      const { verdict, reason, evidence = {} } = answerFor(allocation, containers.get(allocation.containerId), facts);
       return { round: facts.round, verb: 'release', target: targetOf(allocation), verdict, reason, evidence: { owner: allocation.owner, ...evidence } };
     });
 }
@@ -42,10 +44,9 @@ function targetOf(allocation: Allocation): AllocationTarget {
   return { kind: 'allocation', containerId, containerName, startedAt, gpuUuid, migUuid };
 }
 
-function answerFor(allocation: Allocation, facts: ReleaseFacts): Answer {
+function answerFor(allocation: Allocation, container: Container | undefined, facts: ReleaseFacts): Answer {
   const { engine } = facts.snapshot;
   if (engine.state === 'failed') return { verdict: 'refuse', reason: 'containers-unknown', evidence: { why: engine.why } };
-  const container = engine.value.containers.find((each) => each.id === allocation.containerId);
   if (container === undefined) return missingAnswer(allocation, engine.value);
   return presentAnswer(container, allocation, facts);
 }
