@@ -1,52 +1,42 @@
-import type { Gpu } from '../model/device.ts';
 import type { Finding } from '../model/finding.ts';
-import { known, type Reading } from '../model/reading.ts';
+import { HEALTH_CHECKS, type HealthCheck } from '../model/health-checks.ts';
+import { JUDGES } from './health/checks.ts';
+import type { HealthFacts } from './health/facts.ts';
+import type { Verdict } from './health/verdict.ts';
 
-type Check = (gpu: Gpu) => Omit<Finding, 'subject'> | null;
-
-/** What the readings of one board say by themselves. A reading that is absent or unsupported is neither healthy nor faulty. */
-export function decideHealth(gpu: Gpu): readonly Finding[] {
-  return CHECKS.flatMap((check) => {
-    const finding = check(gpu);
-    return finding === null ? [] : [{ ...finding, subject: { gpu: gpu.uuid } }];
-  });
+/** What one check said of one device; *off*: the configuration switches it off. */
+export interface CheckResult {
+  readonly check: HealthCheck;
+  readonly verdict: Verdict | { readonly state: 'off' };
 }
 
-const REMEDY_RESET = 'gpuctl resets it at the next moment when nothing refers to it';
-
-/** Sources: NVML's recovery actions and row-remapping states; NVIDIA's memory error management guide. */
-const CHECKS: readonly Check[] = [
-  ({ faults }) => (faults.length === 0 ? null : {
-    id: 'gpu.fault', severity: 'critical', message: `the driver reports: ${faults.join(', ')}`, remedy: 'look at the kernel log; a lost GPU needs a reboot',
-  }),
-  ({ recovery }) => recoveryFinding(recovery),
-  ({ remapFailed }) => (known(remapFailed) !== true ? null : {
-    id: 'gpu.row_remap.failed', severity: 'critical', message: 'row remapping has failed: the board has no spare memory rows left', remedy: 'replace the board',
-  }),
-  ({ repairPending }) => (known(repairPending) !== true ? null : {
-    id: 'gpu.row_remap.pending', severity: 'warning', message: 'a memory repair waits for a reset; running work is not affected', remedy: REMEDY_RESET,
-  }),
-  ({ migCurrent, migPending }) => pendingFinding('mig', 'MIG mode', migCurrent, migPending),
-  ({ eccCurrent, eccPending }) => pendingFinding('ecc', 'ECC mode', eccCurrent, eccPending),
-  ({ processes }) => (processes.state === 'known' ? null : {
-    id: 'gpu.processes.unknown', severity: 'warning', message: `its process list is not known: ${processes.why}`, remedy: 'nothing is done to this device until nvidia-smi answers in full',
-  }),
-];
-
-function recoveryFinding(recovery: Reading<string>): Omit<Finding, 'subject'> | null {
-  const action = known(recovery);
-  if (action === null || action === 'none') return null;
-  const resets = action === 'reset' || action === 'drain-and-reset';
-  return {
-    id: `gpu.recovery.${action}`,
-    severity: 'critical',
-    message: action === 'other' ? 'the driver asks for a recovery action that this version does not know' : `the driver asks for the recovery action ${action}`,
-    remedy: resets ? REMEDY_RESET : action === 'reboot' ? 'reboot the host' : 'follow the vendor’s instructions for this action',
-  };
+/** Every check of one device, in the order of the table, whatever it said. */
+export function decideChecks(facts: HealthFacts): readonly CheckResult[] {
+  return HEALTH_CHECKS.map((check) => ({ check, verdict: facts.rules.disabled.has(check.id) ? { state: 'off' } : judge(check, facts) }));
 }
 
-function pendingFinding(id: string, what: string, current: Reading<boolean>, pending: Reading<boolean>): Omit<Finding, 'subject'> | null {
-  const [now, next] = [known(current), known(pending)];
-  if (now === null || next === null || now === next) return null;
-  return { id: `gpu.${id}.pending`, severity: 'warning', message: `${what} is ${now ? 'on' : 'off'} and becomes ${next ? 'on' : 'off'} at the next reset`, remedy: 'drain the GPU and reset it' };
+function judge({ id }: HealthCheck, facts: HealthFacts): Verdict {
+  const rule = JUDGES[id];
+  if (rule === undefined) throw new Error(`nothing judges ${id}`);
+  return rule(facts);
+}
+
+/** What the readings of one board say, by themselves and beside earlier ones. A reading that is absent or unsupported is neither healthy nor faulty. */
+export function decideHealth(facts: HealthFacts): readonly Finding[] {
+  return decideChecks(facts).flatMap(({ check, verdict }) => (verdict.state === 'found' ? [findingOf(check, verdict, facts)] : []));
+}
+
+function findingOf(check: HealthCheck, { message, evidence }: Verdict & { readonly state: 'found' }, facts: HealthFacts): Finding {
+  const { id, severity, source, minDriver } = check;
+  return { id, severity, subject: { gpu: facts.gpu.uuid }, message, remedy: remedyOf(check, facts), evidence, source, minDriver };
+}
+
+/**
+ * A board that answers with "GPU requires reset" in place of its process list could be reset only blindly, so gpuctl does
+ * not: the list is the one proof that nobody is on it.
+ */
+function remedyOf({ id, remedy }: HealthCheck, { gpu }: HealthFacts): string {
+  if (id !== 'gpu.fault' || !gpu.faults.includes('GPU requires reset') || gpu.faults.includes('GPU is lost')) return remedy.replaceAll('BUS', gpu.pciBusId);
+  if (gpu.processes.state === 'known') return 'gpuctl resets it at the next moment when nothing refers to it';
+  return `nvidia-smi cannot tell who is on it, so gpuctl does not reset it: end who has /dev/nvidia${gpu.minorNumber ?? 'N'} open (fuser -v /dev/nvidia${gpu.minorNumber ?? 'N'}), then nvidia-smi -r -i ${gpu.pciBusId} by hand, or reboot the host`;
 }
