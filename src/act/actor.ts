@@ -7,10 +7,10 @@ import { resetGpu, type ResetParts } from './reset-gpu.ts';
 export function createActor(parts: EndingParts & ResetParts): Actor {
   return {
     endProcesses: (targets, checks) => endProcesses(parts, targets, checks),
-    resetGpu: async (target, before) => {
+    resetGpu: async (target, before, journal) => {
       const gpu = seen(before.driver)?.gpus.find((each) => each.uuid === target.uuid && each.pciBusId === target.pciBusId);
       if (gpu === undefined) return { result: 'refused', reason: 'no-longer-wanted', detail: 'the device was not in the last observation' };
-      return resetGpu(parts, target, gpu);
+      return resetGpu(parts, target, gpu, journal);
     },
   };
 }

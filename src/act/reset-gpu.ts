@@ -1,70 +1,100 @@
-import { type ChildResult, runChild } from '../callout/child.ts';
 import type { GpuTarget } from '../model/decision.ts';
 import type { DriverView, Gpu } from '../model/device.ts';
 import { type Observed, seen } from '../model/observation.ts';
-import { known, type Reading } from '../model/reading.ts';
-import type { ActResult } from '../passes/ports.ts';
+import { known } from '../model/reading.ts';
+import { type BoardDebt, debtsOf, debtText, isPaidBy } from '../model/reset.ts';
+import type { ActResult, ResetJournal } from '../passes/ports.ts';
+import { parseResetAnswer, type ResetAnswer } from './reset-answer.ts';
+import { callSmi, restoreSetting, resultOf, type SmiParts } from './restore.ts';
 
-export interface ResetParts {
-  readonly nvidiaSmi: { readonly path: string; readonly timeoutMs: number };
+export interface ResetParts extends SmiParts {
   readonly observeDriver: () => Promise<Observed<DriverView>>;
 }
 
+interface Reset {
+  readonly parts: ResetParts;
+  readonly target: GpuTarget;
+  readonly before: Gpu;
+  readonly journal: ResetJournal;
+}
+
 /**
- * Resets exactly one GPU, named by its bus id, and verifies that it came back as it was. Where only nvidia-persistenced
- * is in the way, persistence is turned off for this GPU, and on again afterwards in any case.
+ * Resets exactly one GPU, named by its bus id, and verifies that it came back as it was; settings that are not as before
+ * are put back. Where only nvidia-persistenced is in the way, persistence is turned off for this GPU and on again
+ * afterwards. Each step is in the journal before it is taken. After a call that hung no other one is made: what it owes
+ * stays in the journal for the next pass. Rejects only with what the journal throws.
  */
-export async function resetGpu(parts: ResetParts, target: GpuTarget, before: Gpu): Promise<ActResult> {
-  const first = await smi(parts, ['-r', '-i', target.pciBusId]);
-  const inUse = isInUse(first);
-  const persistent = known(before.persistence) === true;
-  const attempt = inUse && persistent ? await withoutPersistence(parts, target) : first;
-  const refusal = refusalIn(attempt, target.pciBusId);
-  if (refusal !== null) return refusal;
-  return verify(parts, before);
+export async function resetGpu(parts: ResetParts, target: GpuTarget, before: Gpu, journal: ResetJournal): Promise<ActResult> {
+  const reset: Reset = { parts, target, before, journal };
+  const answer = await attemptTwice(reset);
+  if (answer.kind === 'refused' && answer.why === 'hung') return { ...failure(answer.detail), quarantine: false };
+  const back = await putBack(reset, await lookAgain(reset));
+  if (answer.kind === 'refused') return { ...failure(answer.detail), quarantine: answer.why === 'unstable' };
+  return back === null ? failure('it did not come back under its UUID and bus id') : judge(reset, back);
 }
 
-function smi({ nvidiaSmi }: ResetParts, args: readonly string[]): Promise<ChildResult> {
-  return runChild({ file: nvidiaSmi.path, args, timeoutMs: nvidiaSmi.timeoutMs });
+async function attemptTwice(reset: Reset): Promise<ResetAnswer> {
+  const first = await attempt(reset);
+  const inUse = first.kind === 'refused' && first.why === 'in-use';
+  return inUse && known(reset.before.persistence) === true ? withoutPersistence(reset) : first;
 }
 
-function isInUse({ stdout, exitCode }: ChildResult): boolean {
-  return exitCode !== 0 && /in use by another (?:client|process)/i.test(stdout);
+async function attempt({ parts, target, before, journal }: Reset): Promise<ResetAnswer> {
+  const step = journal.begin({ kind: 'reset', subject: null, debts: debtsOf(before) });
+  const answer = parseResetAnswer(await callSmi(parts, ['-r', '-i', target.pciBusId]), target.pciBusId);
+  journal.end(step, answer.kind === 'done' ? { result: 'done', detail: '' } : { result: 'failed', detail: answer.detail });
+  return answer;
 }
 
-async function withoutPersistence(parts: ResetParts, { pciBusId }: GpuTarget): Promise<ChildResult> {
-  await smi(parts, ['-pm', '0', '-i', pciBusId]);
-  const attempt = await smi(parts, ['-r', '-i', pciBusId]);
-  await smi(parts, ['-pm', '1', '-i', pciBusId]);
-  return attempt;
+async function withoutPersistence(reset: Reset): Promise<ResetAnswer> {
+  const { parts, target, journal } = reset;
+  const debt: BoardDebt = { kind: 'persistence', on: true };
+  const step = journal.begin({ kind: 'persistence-off', subject: null, debts: [debt] });
+  const off = await callSmi(parts, ['-pm', '0', '-i', target.pciBusId]);
+  journal.end(step, resultOf(off));
+  if (off.problem === 'timeout' || off.problem === 'hung') return { kind: 'refused', why: 'hung', detail: 'nvidia-smi -pm 0 did not end in time' };
+  const answer = await attempt(reset);
+  if (answer.kind === 'done' || answer.why !== 'hung') await restore(reset, debt);
+  return answer;
 }
 
-/** Null: nvidia-smi says that it reset this GPU. Texts differ by driver and generation; only the success text counts as success. */
-function refusalIn(attempt: ChildResult, pciBusId: string): ActResult | null {
-  const text = [attempt.stdout, attempt.stderr].join('\n').trim().replace(/\s+/g, ' ').slice(0, 500);
-  const resetThis = [...attempt.stdout.matchAll(/^GPU ([0-9a-f:.]+) was successfully reset/gim)].some((match) => match[1]?.toLowerCase().endsWith(pciBusId.slice(-10)));
-  if (attempt.problem === null && attempt.exitCode === 0 && resetThis) return null;
-  const what = attempt.problem === null ? `exit ${attempt.exitCode}` : attempt.problem;
-  return { result: 'failed', reason: null, detail: `nvidia-smi (${what}): ${text}`, quarantine: /unstable state/i.test(text) };
+async function restore({ parts, target, journal }: Reset, debt: BoardDebt): Promise<void> {
+  const result = await restoreSetting(parts, target, debt);
+  if (result?.result === 'failed') journal.owed(debt, result.detail);
 }
 
-async function verify(parts: ResetParts, before: Gpu): Promise<ActResult> {
-  const back = await lookAgain(parts, before);
-  if (back === null) return failure('it did not come back under its UUID and bus id');
-  if (known(before.persistence) === true && known(back.persistence) === false) await smi(parts, ['-pm', '1', '-i', before.pciBusId]);
+/** Pays what is owed: what is as it was, and what can be made so again. Gives the board as it is then; null: it did not come back. */
+async function putBack(reset: Reset, first: Gpu | null): Promise<Gpu | null> {
+  if (first === null) return null;
+  const restorable = pay(reset, first);
+  for (const debt of restorable) await restore(reset, debt);
+  if (restorable.length === 0) return first;
+  const second = await lookAgain(reset);
+  if (second !== null) pay(reset, second);
+  return second;
+}
+
+/** Strikes out what is as it was; gives what is not. */
+function pay({ journal }: Reset, back: Gpu): readonly BoardDebt[] {
+  const debts = journal.debts();
+  for (const debt of debts) if (isPaidBy(debt, back)) journal.paid(debt);
+  return debts.filter((debt) => !isPaidBy(debt, back));
+}
+
+async function lookAgain({ parts, before }: Reset): Promise<Gpu | null> {
+  const gpus = seen(await parts.observeDriver())?.gpus ?? [];
+  return gpus.find((gpu) => gpu.uuid === before.uuid && gpu.pciBusId === before.pciBusId) ?? null;
+}
+
+function judge({ before, journal }: Reset, back: Gpu): ActResult {
   const broken = brokenIn(before, back);
   if (broken.length > 0) return failure(`it came back changed: ${broken.join('; ')}`);
-  const lost = lostIn(before, back);
-  return { result: 'done', reason: null, detail: lost.length === 0 ? 'it came back as it was' : `it came back, but lost: ${lost.join('; ')}` };
+  const lost = journal.debts();
+  return { result: 'done', reason: null, detail: lost.length === 0 ? 'it came back as it was' : `it came back, but lost: ${lost.map(debtText).join('; ')}` };
 }
 
 function failure(detail: string): ActResult {
   return { result: 'failed', reason: null, detail };
-}
-
-async function lookAgain({ observeDriver }: ResetParts, before: Gpu): Promise<Gpu | null> {
-  const gpus = seen(await observeDriver())?.gpus ?? [];
-  return gpus.find((gpu) => gpu.uuid === before.uuid && gpu.pciBusId === before.pciBusId) ?? null;
 }
 
 /** What makes the device unfit, or still asking for a reset. */
@@ -75,18 +105,4 @@ function brokenIn(before: Gpu, back: Gpu): readonly string[] {
   if (known(back.repairPending) === true) broken.push('a memory repair is still pending');
   if (known(before.migCurrent) !== known(back.migCurrent)) broken.push('its MIG mode changed');
   return broken;
-}
-
-/** Settings that a reset takes away and that an admin may have made. Persistence is put back by the reset itself. */
-function lostIn(before: Gpu, back: Gpu): readonly string[] {
-  return [
-    ...changed('compute mode', before.computeMode, back.computeMode),
-    ...changed('power limit', before.powerLimitW, back.powerLimitW),
-    ...changed('ECC mode', before.eccCurrent, back.eccCurrent),
-  ];
-}
-
-function changed<T>(what: string, before: Reading<T>, back: Reading<T>): readonly string[] {
-  const [was, is] = [known(before), known(back)];
-  return was === null || was === is ? [] : [`${what} was ${String(was)}, is ${is === null ? 'unknown' : String(is)}`];
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { GpuctlEvent } from '../../model/event.ts';
 import type { NoticeLedger, Told } from '../../passes/ports.ts';
-import { isAlert, messageOf, subjectOf } from './alert.ts';
+import { clearedSubjects, isAlert, messageOf, subjectOf } from './alert.ts';
 import { type Distrust, type ExecSink, type MailSink, runProgram, sendMail } from './program.ts';
 import type { WebhookSink } from './webhook.ts';
 
@@ -25,7 +25,7 @@ export interface AdminParts {
 /**
  * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down. What the same job alerted
  * earlier and does not any more is forgotten, so that it is told at once when it comes back; a pass that could not look
- * properly forgets nothing. Each sink has its own memory: what one did not take it is offered again by the next pass.
+ * properly forgets nothing. A condition that was cleared is forgotten whichever job was told of it. Each sink has its own memory: what one did not take it is offered again by the next pass.
  */
 export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
   const alerts = [...new Map(events.filter(isAlert).map((event) => [subjectOf(event), event])).values()];
@@ -37,7 +37,8 @@ export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminPar
 function remembered(events: readonly GpuctlEvent[], subjects: ReadonlySet<string>, { ledger, job }: AdminParts): readonly Told[] {
   const all = ledger.told();
   const looked = events.some(({ action }) => action === 'pass.ended') && !events.some(({ action }) => action === 'observe.failed' || action === 'observe.partial');
-  const over = looked ? all.filter((each) => each.job === job && !subjects.has(each.subject)) : [];
+  const cleared = new Set(events.flatMap(clearedSubjects));
+  const over = all.filter((each) => !subjects.has(each.subject) && (cleared.has(each.subject) || (looked && each.job === job)));
   if (over.length > 0) ledger.forgetTold(over);
   return all.filter((each) => !over.includes(each));
 }

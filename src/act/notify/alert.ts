@@ -25,8 +25,18 @@ export function isAlert({ action, alert }: GpuctlEvent): boolean {
  * apart. Two alerts of one subject are one.
  */
 export function subjectOf({ action, gpu, container, facts, reason }: GpuctlEvent): string {
-  const detail = action === 'gpu.condition.raised' ? reason : (facts?.['source'] ?? facts?.['verb']);
+  const detail = isAboutCondition(action) ? reason : (facts?.['source'] ?? facts?.['verb']);
   return JSON.stringify([action, gpu?.uuid ?? null, gpu?.mig ?? null, container?.id ?? null, typeof detail === 'string' ? detail : null]);
+}
+
+function isAboutCondition(action: GpuctlEvent['action']): boolean {
+  return action === 'gpu.condition.raised' || action === 'gpu.condition.changed' || action === 'gpu.condition.cleared';
+}
+
+/** What an event puts an end to: the alerts of a condition that was cleared. */
+export function clearedSubjects(event: GpuctlEvent): readonly string[] {
+  if (event.action !== 'gpu.condition.cleared') return [];
+  return [subjectOf({ ...event, action: 'gpu.condition.raised' }), subjectOf({ ...event, action: 'gpu.condition.changed' })];
 }
 
 /** The first of these alerts that a message has room for. `render`: an event as its line. */

@@ -7,6 +7,7 @@ import type { DriverView, Gpu } from '../../../src/model/device.ts';
 import { complete, failed, type Observed } from '../../../src/model/observation.ts';
 import { misread, read } from '../../../src/model/reading.ts';
 import type { ActResult } from '../../../src/passes/ports.ts';
+import { passingJournal } from '../../../src/passes/reset-transaction.ts';
 import { assessed, GPU0, GPU1 } from '../decide/good-case.ts';
 
 const BUS = '00000000:10:00.0';
@@ -51,7 +52,7 @@ cat out.$n; exit "$(cat exit.$n)"
   chmodSync(smi, 0o755);
   writeFileSync(join(folder, 'calls'), '');
   const seen = driver ?? complete({ driverVersion: '590', attachedGpus: 1, gpus: after === null ? [] : [board({ ...before, ...after })] });
-  const result = await resetGpu({ nvidiaSmi: { path: smi, timeoutMs }, observeDriver: async () => seen }, { kind: 'gpu', uuid: GPU0, pciBusId: BUS, index: 0 }, board(before));
+  const result = await resetGpu({ nvidiaSmi: { path: smi, timeoutMs }, observeDriver: async () => seen }, { kind: 'gpu', uuid: GPU0, pciBusId: BUS, index: 0 }, board(before), passingJournal());
   return { result, calls: readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n') };
 }
 

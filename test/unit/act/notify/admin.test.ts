@@ -89,6 +89,25 @@ describe('the cool-down', () => {
     expect(received).toHaveLength(2);
   });
 
+  it('of a condition lasts as long as it is open, whichever jobs see it, and ends when it is cleared', async () => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    const about = { message: 'x', reason: 'gpu.fault', gpu: { uuid: 'GPU-1' } };
+    const raised: GpuctlEvent = { ...about, action: 'gpu.condition.raised' };
+    const pass = (job: string, ...events: readonly GpuctlEvent[]) => tellAdmins([...events, ended], parts([webhook(url)], { ledger, job }));
+    await pass('sample', raised);
+    await pass('release-stale', raised);
+    await pass('sample', raised);
+    expect(received, 'a reminder of each pass').toHaveLength(1);
+    await pass('release-stale', { ...about, action: 'gpu.condition.cleared' });
+    await pass('release-stale', raised);
+    expect(received, 'a relapse').toHaveLength(2);
+    await pass('sample', raised, { ...raised, reason: 'gpu.lost' });
+    expect(received, 'another condition of the same device').toHaveLength(3);
+    await pass('sample', raised, { ...about, action: 'gpu.condition.changed', alert: true });
+    expect(received, 'it became worse').toHaveLength(4);
+  });
+
   it.each([
     ['another job', [ended], { job: 'sample' }],
     ['a pass that did not end', [], {}],
