@@ -1,5 +1,5 @@
-/** What a unit does: an acting one ends processes, stops containers and resets devices; a sampling one looks. */
-export type UnitKind = 'acting' | 'sampling';
+/** What a unit does: an acting one ends processes, stops containers and resets devices; a judging one reads the kernel log besides; a sampling one looks. */
+export type UnitKind = 'acting' | 'judging' | 'sampling';
 
 /** How admins are told: not at all, by a webhook, or by a program (mail among them), whose needs are not known. */
 export type Reach = 'none' | 'network' | 'programs';
@@ -11,7 +11,6 @@ PrivateTmp=yes
 PrivateMounts=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
-ProtectKernelLogs=yes
 ProtectControlGroups=yes
 ProtectClock=yes
 ProtectHostname=yes
@@ -52,13 +51,21 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 ReadWritePaths=-/var/spool`,
 };
 
-const KINDS: Readonly<Record<UnitKind, string>> = {
-  acting: `# CAP_KILL: orphans are ended. CAP_SYS_PTRACE: whose a process is, and who holds a device, stands in /proc/PID.
+const CLOSED_LOG = 'ProtectKernelLogs=yes';
+const ACTING = `# CAP_KILL: orphans are ended. CAP_SYS_PTRACE: whose a process is, and who holds a device, stands in /proc/PID.
 # CAP_DAC_OVERRIDE: an owner's terminal is written to. CAP_SYS_ADMIN: the driver asks for it before it resets a device.
-CapabilityBoundingSet=CAP_KILL CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_SYS_ADMIN
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM`,
-  sampling: `# CAP_SYS_PTRACE: whose a process is stands in /proc/PID. CAP_DAC_OVERRIDE: an owner's terminal is written to.
+CapabilityBoundingSet=CAP_KILL CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_SYS_ADMIN`;
+const ACTING_CALLS = `SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM`;
+
+const KINDS: Readonly<Record<UnitKind, string>> = {
+  acting: `${CLOSED_LOG}\n${ACTING}\n${ACTING_CALLS}`,
+  judging: `# ProtectKernelLogs is not set, /dev/kmsg may be read, CAP_SYSLOG is kept: the driver writes its errors (Xid) to the kernel log.
+DeviceAllow=/dev/kmsg r
+${ACTING} CAP_SYSLOG
+${ACTING_CALLS}`,
+  sampling: `${CLOSED_LOG}
+# CAP_SYS_PTRACE: whose a process is stands in /proc/PID. CAP_DAC_OVERRIDE: an owner's terminal is written to.
 CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_OVERRIDE
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources

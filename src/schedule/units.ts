@@ -2,7 +2,7 @@ import type { Config } from '../config/types.ts';
 import { type Job, JOBS } from './jobs.ts';
 import { renderCalendar } from './calendar.ts';
 import { DAEMON_UNIT, MARKER, PROGRAM, SLICE } from './own-files.ts';
-import { type Reach, renderSandbox } from './sandbox.ts';
+import { type Reach, renderSandbox, type UnitKind } from './sandbox.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 
 /** What of the configuration the units depend on. */
@@ -28,8 +28,8 @@ function reachOf({ notify }: UnitFacts): Reach {
 const AFTER = 'After=docker.service podman.socket nvidia-persistenced.service';
 
 /** Longer than a pass takes as a whole, so that it ends by itself. */
-const PASS_TIMEOUT = `# A pass ends by itself after 10 minutes; this is for one that hangs.
-TimeoutStartSec=11min
+const PASS_TIMEOUT = `# A pass waits up to 90 s for a sample and ends by itself 10 minutes later; this is for one that hangs.
+TimeoutStartSec=13min
 # What is in flight is brought to its end and written down: a stop may have a grace of 5 minutes.
 TimeoutStopSec=6min
 KillMode=mixed`;
@@ -55,7 +55,13 @@ SyslogIdentifier=gpuctl
 ${mutates ? PASS_TIMEOUT : SAMPLE_TIMEOUT}
 
 ${paths}
-${renderSandbox(mutates ? 'acting' : 'sampling', reach)}`;
+${renderSandbox(kindOf(name, mutates), reach)}`;
+}
+
+/** Of the jobs, release-stale alone judges every device's health. */
+function kindOf(name: Job['name'], mutates: boolean): UnitKind {
+  if (name === 'release-stale') return 'judging';
+  return mutates ? 'acting' : 'sampling';
 }
 
 function renderTimer({ name }: Job, pattern: string): string {
@@ -119,7 +125,7 @@ TimeoutStopSec=6min
 KillMode=mixed
 
 ${paths}
-${renderSandbox('acting', reach)}
+${renderSandbox('judging', reach)}
 [Install]
 WantedBy=multi-user.target
 `;

@@ -1,12 +1,41 @@
-import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
+import { idOf, useEngine } from '../cli/fake-engine.ts';
+import { eventsOf, REPOSITORY, useHost } from '../cli/workbench.ts';
 import { eventually, makeRoom, type Room } from './room.ts';
 
 const SHIPPED = join(import.meta.dirname, '..', '..', 'config', 'cron.d', 'gpuctl');
 /** Cron's word on what it read is complete when it says this. */
 const HAS_READ = /\(CRON\) INFO \((?:Running|Skipping) @reboot jobs/;
-const SYSLOG = 'busybox syslogd -n -O "$LOG" &\nwhile [ ! -S /dev/log ]; do sleep 0.05; done\n';
+const SYSLOG = 'setpriv --pdeathsig KILL busybox syslogd -n -O "$LOG" &\nwhile [ ! -S /dev/log ]; do sleep 0.05; done\n';
+
+const CRON_BEGINS = '2026-01-01 04:00:30';
+const SPEED = 60;
+
+/**
+ * The real gpuctl, which takes for the present the time at which cron starts it. Cron gives its jobs an environment of their
+ * own, so they would tell the real time; and on cron's hurried clock a deadline of a second would be over at once. The host
+ * has been up for an hour when cron begins.
+ */
+function gpuctlOnCronsClock({ dir }: Room): string {
+  const [node, start] = [join(REPOSITORY, 'node_modules', '.bin', 'node'), join(REPOSITORY, 'dist', 'start.cjs')];
+  return `#!/bin/sh
+passed=$((($(date +%s%N) - $(cat ${dir}/began)) * ${SPEED} / 1000000000))
+now=$(($(date -ud '${CRON_BEGINS}' +%s) + passed))
+echo "$((3600 + passed)).00 1.00" >/proc/uptime
+DONT_FAKE_MONOTONIC=1 TZ=UTC exec faketime -f "@$(date -ud "@$now" '+%F %T')" '${node}' '${start}' "$@"
+`;
+}
+
+/** The passes of a ledger in their order, each with its minute and its exit code; null: it goes on. */
+function passesIn(ledger: string): readonly { readonly begun: string; readonly exit: unknown }[] {
+  const db = new DatabaseSync(ledger, { readOnly: true, timeout: 5000 });
+  const rows = db.prepare('SELECT job, started_at, exit FROM passes ORDER BY started_at').all();
+  db.close();
+  return rows.map(({ job, started_at, exit }) => ({ begun: `${new Date(Number(started_at)).toISOString().slice(11, 16)} ${String(job)}`, exit }));
+}
 
 function installShipped(room: Room): string {
   const file = join(room.cronFolder, 'gpuctl');
@@ -42,21 +71,21 @@ describe('cron itself', () => {
     expect(await judgement(room)).toMatch(complaint);
   });
 
-  it('starts every job of the shipped file in its minute, in the order of the hour', async () => {
+  it('runs every pass of the shipped file in its minute, in the order of the hour, as the ledger tells', async () => {
     const room = makeRoom();
-    room.program(`#!/bin/sh\necho "$(date +%s%N) $*" >>${room.dir}/ran\n`);
+    const host = useHost({ gpus: 2 });
+    await useEngine(host, [{ id: idOf('a1'), name: 'training', gpus: [host.gpu(0).uuid] }]);
+    room.config(readFileSync(host.configPath, 'utf8'));
+    room.uptime(3600);
+    room.program(gpuctlOnCronsClock(room));
     installShipped(room);
-    // An hour in a minute, for cron alone: its jobs get an environment of its own making, and tell the real time.
-    room.start('faketime', '-f', '@2026-01-01 03:59:30 x60', 'sh', '-c', `env -u LD_PRELOAD date +%s%N >${room.dir}/began\nLOG=${room.dir}/syslog\n${SYSLOG}exec cron -f`);
-    const lines = (text: string): readonly string[] => text.split('\n').filter(Boolean);
-    const ran = lines(await eventually(() => room.read('ran'), (text) => lines(text).length >= 16, 110_000)).slice(0, 16).map((line) => {
-      const [ns = '', ...args] = line.split(' ');
-      const cronsTime = Date.UTC(2026, 0, 1, 3, 59, 30) + (Number(BigInt(ns) - BigInt(room.read('began').trim())) / 1e6) * 60;
-      return `${new Date(cronsTime).toISOString().slice(11, 16)} ${args.join(' ')}`;
-    });
+    // An hour in a minute, for cron alone.
+    room.startOnHost('faketime', '-f', `@${CRON_BEGINS} x${SPEED}`, 'sh', '-c', `env -u LD_PRELOAD date +%s%N >${room.dir}/began\nLOG=${room.dir}/syslog\n${SYSLOG}exec cron -f`);
+    await eventually(() => eventsOf(host.events(), 'pass.ended').length, (count) => count >= 16, 110_000);
     const samples = ['02', '07', '12', '17', '22', '27', '32', '37', '42', '47', '52', '57'].map((minute) => `04:${minute} sample`);
     const expected = [...samples, '04:05 release-stale', '04:20 check-idle', '04:35 enforce-runtime', '04:50 cleanup-containers'].toSorted();
-    expect(ran).toEqual(expected.map((each) => `${each} --scheduled --quiet`));
+    expect(passesIn(join(host.stateDir, 'ledger.db')).slice(0, 16)).toEqual(expected.map((begun) => ({ begun, exit: 0 })));
+    expect(room.read('syslog')).not.toMatch(/ gpuctl: /);
   });
 
   it('hands what a job says to the system log', async () => {

@@ -59,7 +59,7 @@ describe('gpuctl schedule install --cron', () => {
   it('is for root alone; anybody may see what it would do', () => {
     const room = makeRoom();
     // Where the checkout lies a user may not look: in the room it lies where he may.
-    const install = 'cp -L "$1/node_modules/.bin/node" /dev/shm/node; cp "$1"/dist/* /dev/shm/; shift; exec "$@"';
+    const install = 'cp -L "$1/node_modules/.bin/node" /dev/shm/node; cp "$1"/dist/*.cjs /dev/shm/; shift; exec "$@"';
     const asNobody = (...args: readonly string[]): ReturnType<Room['run']> => room.run('sh', '-c', install, 'sh', REPOSITORY, ...asUser('/dev/shm/node', '/dev/shm/gpuctl.cjs', ...args));
     expect(asNobody('schedule', 'install', '--cron')).toMatchObject({ status: 2, stderr: expect.stringContaining('only root may change') });
     expect(asNobody('schedule', 'install', '--cron', '--dry-run')).toMatchObject({ status: 0, stdout: expect.stringContaining('+5 * * * * root') });

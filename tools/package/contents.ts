@@ -41,6 +41,7 @@ export function packagedFiles(facts: PackageFacts): Files {
     'usr/lib/gpuctl/gpuctl.cjs': at('dist/gpuctl.cjs'),
     'usr/lib/gpuctl/start.cjs': at('dist/start.cjs'),
     'usr/lib/gpuctl/make-code-cache.cjs': at('dist/make-code-cache.cjs'),
+    'usr/lib/gpuctl/warm-up.cjs': at('dist/warm-up.cjs'),
     'etc/gpuctl/config.yaml': { content: renderDefaultConfig() },
     'etc/logrotate.d/gpuctl': at('tools/package/logrotate'),
     ...shipped(root, 'config/cron.d', 'usr/share/gpuctl/cron.d'),

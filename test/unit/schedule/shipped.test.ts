@@ -64,6 +64,16 @@ describe('the units', () => {
     expect(unit).toMatch(/^RuntimeDirectoryPreserve=yes$/m);
   });
 
+  it('keep the kernel log closed, but for those that judge health by it: they may read it, and nothing more', () => {
+    const units = Object.entries(renderUnits(config)).filter(([name]) => name.endsWith('.service'));
+    const readers = units.filter(([, unit]) => !/^ProtectKernelLogs=yes$/m.test(unit));
+    expect(readers.map(([name]) => name).toSorted()).toEqual(['gpuctl-daemon.service', 'gpuctl-release-stale.service']);
+    for (const [name, unit] of units) {
+      const reads = readers.some(([reader]) => reader === name);
+      expect([/^DeviceAllow=\/dev\/kmsg r$/m.test(unit), /^CapabilityBoundingSet=.*\bCAP_SYSLOG\b/m.test(unit)]).toEqual([reads, reads]);
+    }
+  });
+
   it('reach the network only where the configuration names somebody to tell there', () => {
     const told = (kind: 'webhook' | 'exec'): string => renderUnits({ ...config, notify: { ...config.notify, admin: [kind === 'webhook' ? { kind, url: 'https://example.org', format: 'generic' } : { kind, program: '/usr/local/bin/page' }] } })['gpuctl-sample.service'] ?? '';
     expect(renderUnits(config)['gpuctl-sample.service']).toMatch(/^PrivateNetwork=yes$/m);
