@@ -15,6 +15,8 @@ export interface ChildResult {
   readonly stderr: string;
   /** Null: it ran and exited, with whatever code. `hung`: it outlived SIGKILL and was abandoned. */
   readonly problem: ChildProblem | null;
+  /** Of a child that hung: so that it can be told whether it still lives. Null: it never began. */
+  readonly pid?: number | null;
 }
 
 /** `file` is run directly, never by a shell. `timeoutMs` is the deadline of the whole call. */
@@ -52,7 +54,7 @@ export async function runChild({ file, args, timeoutMs, input }: ChildCall): Pro
     nodeChildProcess.stdout?.destroy();
     nodeChildProcess.stderr?.destroy();
     nodeChildProcess.unref();
-    return { exitCode: null, stdout: '', stderr: '', problem: 'hung' };
+    return { exitCode: null, stdout: '', stderr: '', problem: 'hung', pid: nodeChildProcess.pid ?? null };
   }
   const problem = late ? 'timeout' : problemOf(result);
   return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ''), stderr: String(result.stderr ?? ''), problem };

@@ -1,8 +1,11 @@
 import { Agent, request, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { EngineCallError } from './engine-error.ts';
+import { type LongList, openLongList } from './long-list.ts';
 
-/** A list of 1,000 containers with long labels is about 10 MB; beyond this an answer is not an answer. */
+/** Beyond this an answer is not an answer. */
 const MAX_BYTES = 64 * 1024 * 1024;
+/** A list of 1,000 containers with long labels is about 10 MB; of a longer one not everything is kept. */
+const LONG_LIST_BYTES = 16 * 1024 * 1024;
 
 /** As many as are asked at a time. */
 const MAX_CONNECTIONS = 8;
@@ -15,6 +18,10 @@ export interface Get {
   readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** A tar archive. */
   readonly archive?: Buffer;
+  /** How long its answer may be; 64 MiB where it is not given. */
+  readonly maxBytes?: number;
+  /** The answer is a list of containers. Where it is too long to be kept, what nobody reads of it is left out. */
+  readonly isContainerList?: boolean;
   /** Where connections are taken from and left. Not given: the call makes its own and closes it. */
   readonly pool?: Pool;
 }
@@ -61,14 +68,14 @@ export async function get(call: Get): Promise<Answer> {
 /** The other side closed a kept connection as it was taken into use: nothing was asked, so it is asked again on a new one. */
 class StaleConnection extends Error {}
 
-async function askOnce({ socketPath, path, timeoutMs, method = 'GET', archive, pool }: Get): Promise<Answer> {
+async function askOnce({ socketPath, path, timeoutMs, method = 'GET', archive, pool, maxBytes = MAX_BYTES, isContainerList = false }: Get): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const headers = { host: 'localhost', ...(archive === undefined ? {} : { 'content-type': 'application/x-tar', 'content-length': archive.length }) };
   // Without a server name given, node:http works out one, which costs 5 ms at the first call and is of use to TLS alone.
   const call = request({ socketPath, path, method, agent: pool?.agent ?? false, servername: '', headers } as RequestOptions);
   const late = setTimeout(() => { reject(new EngineCallError('timeout', `no whole answer within ${timeoutMs} ms`)); }, timeoutMs);
   call.on('error', (error) => { reject(call.reusedSocket && isLost(error) ? new StaleConnection() : error); });
-  call.on('response', (response) => { readWhole(response, resolve, reject); });
+  call.on('response', (response) => { readWhole(response, { maxBytes, longList: isContainerList && response.statusCode === 200 ? openLongList : null }, { resolve, reject }); });
   call.end(archive);
   try {
     return await promise;
@@ -82,16 +89,39 @@ async function askOnce({ socketPath, path, timeoutMs, method = 'GET', archive, p
 }
 
 /** A body that ends before its announced end raises an error by itself, as long as somebody listens for it. */
-function readWhole(response: IncomingMessage, resolve: (answer: Answer) => void, reject: (error: Error) => void): void {
+function readWhole(response: IncomingMessage, { maxBytes, longList }: Reading, { resolve, reject }: Promised): void {
   const chunks: Buffer[] = [];
   let size = 0;
+  let long: LongList | null = null;
+  const orReject = (step: () => void): void => {
+    try {
+      step();
+    } catch (error) {
+      reject(error as Error);
+    }
+  };
   response.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > MAX_BYTES) reject(new EngineCallError('malformed', `the answer is longer than ${MAX_BYTES} bytes`));
-    else chunks.push(chunk);
+    if (long !== null) return orReject(() => { long?.take(chunk); });
+    chunks.push(chunk);
+    if (size <= (longList === null ? maxBytes : LONG_LIST_BYTES)) return undefined;
+    if (longList === null) return reject(new EngineCallError('malformed', `the answer is longer than ${maxBytes} bytes`));
+    const opened = (long = longList());
+    return orReject(() => { for (const each of chunks.splice(0)) opened.take(each); });
   });
   response.on('error', reject);
-  response.on('end', () => { resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') }); });
+  response.on('end', () => { orReject(() => { resolve({ status: response.statusCode ?? 0, headers: response.headers, body: long === null ? Buffer.concat(chunks).toString('utf8') : long.end() }); }); });
+}
+
+interface Reading {
+  readonly maxBytes: number;
+  /** Null: it is no list of containers. */
+  readonly longList: (() => LongList) | null;
+}
+
+interface Promised {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** As the loss of a kept connection shows. What is asked over those can be asked twice. */

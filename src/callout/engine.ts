@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { FailureCode } from '../model/observation.ts';
 import { EngineCallError } from './engine-error.ts';
-import type { Answer, Pool } from './engine-http.ts';
+import type { Answer, Get, Pool } from './engine-http.ts';
 
 /** 1.40 (Docker 19.03) brought DeviceRequests; below it an inspect could hide a claim. */
 const OLDEST_API = '1.40';
@@ -160,8 +160,16 @@ async function connect(socket: Socket): Promise<Connection> {
   return {
     version, pool, renewPool: http.renewPool,
     docker: client((path) => http.get({ ...socket, path: prefix + path })),
-    pooled: client((path) => http.get({ ...socket, path: prefix + path, pool })),
+    pooled: client((path) => http.get({ ...socket, path: prefix + path, pool, ...boundsOf(path) })),
   };
+}
+
+/** An inspect of more than this is made to be in the way: eight are asked at a time, and each is a text and a tree besides. */
+const MAX_INSPECT_BYTES = 8 * 1024 * 1024;
+
+/** The list may be long, as it has every container's labels in it. */
+function boundsOf(path: string): Pick<Get, 'maxBytes' | 'isContainerList'> {
+  return path.startsWith('/containers/json') ? { isContainerList: true } : { maxBytes: MAX_INSPECT_BYTES };
 }
 
 interface Command {

@@ -36,6 +36,8 @@ export interface WhyExport {
   readonly at: string;
   readonly uid: number;
   readonly containers: readonly ContainerOutlook[];
+  /** Of the last day; absent: written by an older gpuctl. */
+  readonly keep_refused?: readonly { readonly at: string; readonly why: string }[];
 }
 
 /** What the last pass left for everybody; null: there is none. Throws GpuctlError for one that cannot be used. */

@@ -14,6 +14,8 @@ export interface Globals {
   readonly verbose?: boolean;
   /** False: `--no-color`. */
   readonly color?: boolean;
+  /** A bundle that stands in for this host: nothing is asked of it, done or written. */
+  readonly replay?: string;
   /** No option: where a command of several passes gathers their reports, to print one document of all. */
   readonly collect?: (report: PassReport) => void;
 }

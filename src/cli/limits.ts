@@ -9,7 +9,7 @@ import { createActivityObserver } from '../observe/activity/counters.ts';
 import { observeContainer } from '../observe/docker/one.ts';
 import type { Users } from '../observe/users.ts';
 import type { Job } from '../passes/pass.ts';
-import type { LimitsLedger, LimitsParts } from '../passes/ports.ts';
+import type { ActivityObserver, LimitsLedger, LimitsParts } from '../passes/ports.ts';
 
 /** The limits of the configuration, in the terms of the rules. */
 export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config' | 'configured'>, users: Users): LimitPolicy {
@@ -61,7 +61,7 @@ function rulesOf(container: InspectedContainer, now: number, { config, users }: 
 /** Jobs that stop or remove; no other gets hold of the means. */
 const ACTING: ReadonlySet<Job> = new Set<Job>(['check-idle', 'enforce-runtime', 'cleanup-containers']);
 
-export interface LimitsContext {
+export interface LimitsContext extends Pick<ActivityObserver, 'processUse'> {
   readonly config: Config;
   readonly ledger: LimitsLedger;
   readonly engine: EngineClient & ContainerCommands;
@@ -70,10 +70,10 @@ export interface LimitsContext {
 }
 
 /** What a pass about limits has besides, on the real host. */
-export function limitsPartsOf({ config, ledger, engine, job, acts }: LimitsContext): LimitsParts {
+export function limitsPartsOf({ config, ledger, engine, job, acts, processUse }: LimitsContext): LimitsParts {
   return {
     ledger,
-    activity: createActivityObserver(),
+    activity: { ...createActivityObserver(), ...(processUse !== undefined && { processUse }) },
     actor: acts && ACTING.has(job) ? createContainerActor({ engine, look: (id) => observeContainer(engine, id) }) : null,
     notifier: null,
     nextRun: async (which, after) => {

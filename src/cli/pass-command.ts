@@ -1,18 +1,23 @@
 import type { LoadedConfig } from '../config/types.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { Finding } from '../model/finding.ts';
+import { isoTime } from '../model/time.ts';
 import type { Job, Pass, PassOptions } from '../passes/pass.ts';
 import type { PassReport } from '../passes/report.ts';
 import { runPass } from '../passes/run-pass.ts';
-import { createLock } from '../record/lock.ts';
+import { createLock, type LockOptions } from '../record/lock.ts';
 import { ask } from './ask.ts';
-import { compose, type Composed } from './compose.ts';
+import { compose, type Composed, type Composition } from './compose.ts';
 import type { Globals } from './globals.ts';
 import { newPassId } from './pass-id.ts';
+import { renderChecks } from './render/checks.ts';
 import { renderPass } from './render/pass.ts';
 import { colours, renderJson } from './render/text.ts';
 import { refuseSettling } from './settling.ts';
 import { watchForStop } from './stop-request.ts';
+
+/** A sample that hangs is ended by then: it has begun 3 minutes before a pass, and may take 2½ (`TimeoutStartSec`). */
+const SAMPLE_PATIENCE_MS = 90_000;
 
 /** One pass as a command runs it. */
 export interface PassCommand {
@@ -29,6 +34,7 @@ export interface PassCommand {
 
 /** Runs the command and gives its exit code; the report goes to stdout. */
 export async function runPassCommand(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
+  if (globals.replay !== undefined) return replay(command, globals, globals.replay);
   refuseBlindBudget(globals);
   const settling = command.acts ? refuseSettling(command.job, loaded, globals) : null;
   if (settling !== null) return settling;
@@ -56,7 +62,7 @@ function needsYes({ asks, acts }: PassCommand, { yes, overBudget, scheduled }: G
 }
 
 async function runLocked(command: PassCommand, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
-  const held = await createLock().acquire();
+  const held = await createLock(lockFor(command, globals)).acquire();
   if (held === null) return refuseLocked(command, loaded, globals);
   const stop = watchForStop();
   const options = optionsFor(command, globals);
@@ -71,6 +77,11 @@ async function runLocked(command: PassCommand, loaded: LoadedConfig, globals: Gl
     composed?.close();
     stop.settle();
   }
+}
+
+/** The schedule has a pass start soon after a sample. One that takes long must not cost an hour's pass; by hand, nobody waits. */
+function lockFor({ job }: PassCommand, { scheduled }: Globals): LockOptions {
+  return { as: job, ...(scheduled === true && job !== 'sample' ? { patience: { behind: 'sample', forMs: SAMPLE_PATIENCE_MS } } : {}) };
 }
 
 /** Of the pass's alerts, whether it ended well or not. What could not be delivered is an event itself. */
@@ -92,9 +103,22 @@ function optionsFor(command: PassCommand, globals: Globals): PassOptions {
   return { id: newPassId(), job: command.job, dryRun, acts: command.acts, records: command.records && !dryRun, overBudget: globals.overBudget === true, devices: command.devices };
 }
 
-async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Globals, stopping: () => string | null = () => null): Promise<PassReport> {
+/** The pass on a recorded host: no lock, no ledger, no events file, and nothing of this host is asked. */
+async function replay(command: PassCommand, globals: Globals, path: string): Promise<ExitCode> {
+  const { openReplay } = await import('./replay/open.ts');
+  const { manifest, loaded, ...world } = await openReplay(path);
+  try {
+    const report = await runOnce(command, loaded, { ...globals, dryRun: true }, world);
+    return await present({ ...report, replay: { at: isoTime(manifest.at), scrubbed: manifest.scrubbed, gpuctl: manifest.gpuctl } }, globals);
+  } catch (error) {
+    if (error instanceof GpuctlError) throw error;
+    throw new GpuctlError(`${path} holds what no host answers: ${error instanceof Error ? error.message : String(error)}`, { code: 'bundle-bad', exitCode: ExitCode.usage, cause: error, hint: 'gpuctl capture FILE makes one' });
+  }
+}
+
+async function runOnce(command: PassCommand, loaded: LoadedConfig, globals: Globals, world: Pick<Composition, 'seam' | 'clock'> = {}): Promise<PassReport> {
   const options = optionsFor(command, globals);
-  const composed = compose({ loaded, globals, options, stopping });
+  const composed = compose({ loaded, globals, options, stopping: () => null, ...world });
   try {
     return await runComposed(composed, { command, options, loaded });
   } finally {
@@ -121,6 +145,6 @@ export function reportPass(command: PassCommand, loaded: LoadedConfig, globals: 
 async function present(report: PassReport, globals: Globals): Promise<ExitCode> {
   if (globals.collect !== undefined) globals.collect(report);
   else if (globals.json === true) process.stdout.write(renderJson(report));
-  else if (globals.quiet !== true && globals.events !== true) process.stdout.write(renderPass(report, colours(globals)));
+  else if (globals.quiet !== true && globals.events !== true) process.stdout.write(renderPass(report, colours(globals)) + (globals.verbose === true ? renderChecks(report) : ''));
   return report.exit;
 }

@@ -25,7 +25,7 @@ export function createProgram(): Command {
     .option('--json', 'print one JSON document instead of a table')
     .option('--events', 'print the events as they happen, a line each')
     .option('-q, --quiet', 'print nothing but errors')
-    .option('-v, --verbose', 'show the stack of an error')
+    .option('-v, --verbose', 'show the stack of an error, and in a health check what could not be judged')
     .addOption(new Option('--scheduled', 'started by the schedule: do not act in the first five minutes after boot').hideHelp())
     .option('--no-color', 'no colours (also: NO_COLOR)')
     .showHelpAfterError('(see gpuctl --help)')
@@ -34,6 +34,7 @@ export function createProgram(): Command {
   addPasses(program);
   addViews(program);
   addAnswers(program);
+  addQuarantine(program);
   addConfig(program);
   addSchedule(program);
   addDoctor(program);
@@ -45,7 +46,12 @@ function acting(command: Command): Command {
   return command
     .option('--dry-run', 'show the plan; do nothing')
     .option('--yes', 'on a terminal: do not ask')
-    .addOption(new Option('--over-budget', 'on a terminal: lift the breaker for the plan that is shown'));
+    .addOption(new Option('--over-budget', 'on a terminal: lift the breaker for the plan that is shown'))
+    .addOption(replaying());
+}
+
+function replaying(): Option {
+  return new Option('--replay <file>', 'decide on what gpuctl capture recorded, instead of this host; do nothing');
 }
 
 /** Loaded here, with the configuration and all it needs, since `--version` and `--help` need none of it. */
@@ -69,9 +75,19 @@ function addPasses(program: Command): void {
     .description('every device: findings, orphans, dirt, who holds it')
     .option('--device <id...>', 'only these devices: index, UUID or bus id')
     .option('--repair', 'end orphans and reset devices where allowed')
-    .action(async (options: { device?: string[]; repair?: boolean }, command: Command) => {
+    .option('--nagios', 'print one plugin line with performance data; exit 0, 1, 2 or 3')
+    .addOption(new Option('--baseline [action]', 'show what readings are compared with; accept: from now on, with what they are now').choices(['show', 'accept']).conflicts(['repair', 'nagios', 'replay']))
+    .action(async (options: { device?: string[]; repair?: boolean; nagios?: boolean; baseline?: true | 'show' | 'accept' }, command: Command) => {
+      if (options.baseline !== undefined) {
+        const { acceptBaselineCommand, showBaselineCommand } = await import('./commands/health-baseline.ts');
+        return run((options.baseline === 'accept' ? acceptBaselineCommand : showBaselineCommand)(options.device ?? []), command);
+      }
+      if (options.nagios === true) {
+        const { nagiosCheck } = await import('./commands/health-check-nagios.ts');
+        return nagiosCheck(options.device ?? [], globalsOf(command));
+      }
       const { healthCheckCommand } = await import('./commands/health-check.ts');
-      await run(healthCheckCommand(options), command);
+      return run(healthCheckCommand(options), command);
     });
   acting(program.command('release-stale'))
     .description('release stale allocations, end orphans, verify and repair the devices that nobody claims')
@@ -99,9 +115,17 @@ function addPasses(program: Command): void {
     });
   program.command('sample')
     .description('record what devices and containers do, and warn owners of idle ones; stops nothing')
+    .addOption(replaying())
     .action(async (_: unknown, command: Command) => {
       const { sampleCommand } = await import('./commands/sample.ts');
       await run(sampleCommand, command);
+    });
+  acting(program.command('reset'))
+    .description('one guarded reset of one GPU, after every check that a pass makes')
+    .argument('<device>', 'index, UUID or bus id')
+    .action(async (device: string, _: unknown, command: Command) => {
+      const { resetCommand } = await import('./commands/reset.ts');
+      await run(resetCommand(device), command);
     });
   acting(program.command('run-all'))
     .description('all passes in their order, once')
@@ -158,6 +182,14 @@ function addAnswers(program: Command): void {
       const { explainCommand } = await import('./commands/explain.ts');
       await run(explainCommand(what), command);
     });
+  program.command('capture')
+    .description('record all that one look at this host gives, as a bundle that any pass can be replayed on; nothing is done')
+    .argument('<file>', 'a new file, such as gpu01.tar.gz')
+    .option('--no-scrub', 'keep names of owners and containers, environments, command lines and label values')
+    .action(async (file: string, options: { scrub?: boolean }, command: Command) => {
+      const { captureCommand } = await import('./commands/capture.ts');
+      await run(captureCommand(file, options), command);
+    });
   program.command('history')
     .description('what gpuctl did and why, newest last')
     .option('--since <time>', 'how far back, such as 24h', '7d')
@@ -167,6 +199,23 @@ function addAnswers(program: Command): void {
     .action(async (options: { since?: string; device?: string; container?: string; user?: string }, command: Command) => {
       const { historyCommand } = await import('./commands/history.ts');
       await run(historyCommand(options), command);
+    });
+}
+
+function addQuarantine(program: Command): void {
+  const quarantine = program.command('quarantine').description('boards that were reset too often');
+  quarantine.command('list')
+    .description('each with its resets, and what was not put back after them')
+    .action(async (_: unknown, command: Command) => {
+      const { quarantineListCommand } = await import('./commands/quarantine.ts');
+      await run(quarantineListCommand, command);
+    });
+  quarantine.command('clear')
+    .description('as root: the board was checked and may be reset again')
+    .argument('<device>', 'index, UUID or bus id')
+    .action(async (device: string, _: unknown, command: Command) => {
+      const { quarantineClearCommand } = await import('./commands/quarantine.ts');
+      await run(quarantineClearCommand(device), command);
     });
 }
 

@@ -133,11 +133,3 @@ export function percent(): Field<number> {
 export function absolutePath(): Field<string> {
   return text(/^\/.*[^/]$/, 'an absolute path');
 }
-
-/** A list that must be empty for now: a setting that is silently ignored would mislead. */
-export function notYet(): Field<readonly string[]> {
-  return field((value) => {
-    if (!Array.isArray(value)) return { problem: `expected a list; this is ${quote(value)}` };
-    return value.length === 0 ? { value: [] } : { problem: 'not supported in this version; leave it empty' };
-  });
-}

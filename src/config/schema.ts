@@ -1,7 +1,9 @@
 import * as v from 'valibot';
-import { absolutePath, duration, durationOrNever, type Field, field, flag, list, named, notYet, number, oneOf, percent, section, size, text, whole } from './fields.ts';
+import { FURTHER_FINDINGS, HEALTH_CHECKS, isSwitchable } from '../model/health-checks.ts';
+import { absolutePath, duration, durationOrNever, type Field, field, flag, list, number, oneOf, percent, section, size, text, whole } from './fields.ts';
 import { exemptionSchema, limitsSchema } from './limits-schema.ts';
 import { quote } from './mistake.ts';
+import { nearest } from './nearest.ts';
 import { notifySchema } from './notify-schema.ts';
 import { USER_NAME, USER_NAME_FORM } from './names.ts';
 import { type Parsed, parsePercent } from './units.ts';
@@ -15,7 +17,6 @@ const MIB = 1024 ** 2;
 
 const userName = text(USER_NAME, USER_NAME_FORM);
 const label = text(/^\S+$/, 'the name of a label');
-const finding = /^[a-z][a-z0-9._-]{0,63}$/;
 
 const engine = v.pipe(
   section({
@@ -110,12 +111,21 @@ const orphans = v.pipe(
 
 const dirty = v.pipe(section({ memory: size() }), v.transform(({ memory }) => ({ memoryMiB: memory / MIB })));
 
+/** Pausing these would take away what says whether the device is in use, or gpuctl itself. */
+const NEVER_PAUSED = /^(?:docker|containerd|podman|gpuctl(?:-[\w-]+)?)\.service$/;
+
+const pausable = field((value): Parsed<string> => {
+  const unit = v.safeParse(text(/^[A-Za-z0-9_][\w:.\\@-]*\.service$/, 'a systemd service such as nvidia-dcgm.service'), value);
+  if (!unit.success) return { problem: unit.issues[0].message };
+  return NEVER_PAUSED.test(unit.output) ? { problem: `${unit.output} cannot be paused: a reset is decided by what it says` } : { value: unit.output };
+});
+
 const reset = v.pipe(
   section({
     policy: oneOf('when-dirty', 'after-orphans', 'never'),
     cooldown: duration(SECOND),
     max_per_day: whole(1, 100),
-    pause_services: notYet(),
+    pause_services: list(pausable),
   }),
   v.transform(({ policy, cooldown, max_per_day, pause_services }) => ({
     policy, cooldownMs: cooldown, maxPerDay: max_per_day, pauseServices: pause_services,
@@ -149,9 +159,15 @@ const breaker = section({
   resets: budget({ share: false }),
 });
 
+const findingId = field((value): Parsed<string> => {
+  if (typeof value === 'string' && isSwitchable(value)) return { value };
+  const guess = typeof value === 'string' ? nearest(value, [...HEALTH_CHECKS.map(({ id }) => id), ...Object.keys(FURTHER_FINDINGS)]) : null;
+  return { problem: `expected the id of a finding; this is ${quote(value)}${guess === null ? '' : `; did you mean ${guess}?`}` };
+});
+
 const health = section({
-  disable: list(text(finding, 'the id of a finding')),
-  thresholds: named(finding, 'the id of a finding', number(0, 1e12)),
+  disable: list(findingId),
+  thresholds: section(Object.fromEntries(HEALTH_CHECKS.flatMap(({ id, threshold }) => (threshold === null ? [] : [[id, v.exactOptional(number(0, 1e12))]])))) as unknown as Field<Readonly<Record<string, number>>>,
 });
 
 /** Five fields of what cron and gpuctl's own daemon both understand; `checkCron` looks at the numbers. */

@@ -4,31 +4,40 @@ import type { Gpu } from '../model/device.ts';
 import { seen } from '../model/observation.ts';
 import { known, misread, read, type Reading, unsupported } from '../model/reading.ts';
 import type { Assessment } from './assess.ts';
+import { type ProcessUses, type ShareFacts, shareOf } from './device-sharing.ts';
+
+export interface SampleFacts {
+  readonly container: InspectedContainer;
+  readonly counters: ContainerCounters;
+  readonly assessment: Assessment;
+  readonly uses: ProcessUses;
+  readonly at: number;
+}
 
 /** The sample of one container from its counters and what the driver said. Null: the boot is not known, so nothing can follow from it. */
-export function decideSample(container: InspectedContainer, counters: ContainerCounters, assessment: Assessment, at: number): ActivitySample | null {
+export function decideSample({ container, counters, assessment, uses, at }: SampleFacts): ActivitySample | null {
   const { bootId } = assessment.look;
-  return bootId === null ? null : { ...counters, at, bootId, gpuPercent: gpuUse(container, assessment) };
+  return bootId === null ? null : { ...counters, at, bootId, gpuPercent: gpuUse(container, assessment, uses) };
 }
 
 /**
  * The highest use of the devices on which the container has a process. 0: no device that it claims lists one of its
  * processes. A list that is not known, or that shows a process of nobody knows whom, is an error: it might be this one's.
  */
-function gpuUse(container: InspectedContainer, assessment: Assessment): Reading<number> {
+function gpuUse(container: InspectedContainer, assessment: Assessment, uses: ProcessUses): Reading<number> {
   const { snapshot, gpus, claims } = assessment;
   if (snapshot.driver.state === 'failed') return misread(`nvidia-smi: ${snapshot.driver.why}`);
   const mine = new Set(claims.claims.filter((claim) => claim.containerId === container.id).map((claim) => claim.gpuUuid));
   const unseen = snapshot.driver.state === 'partial' && (container.privileged || claims.unresolved.some((claim) => claim.containerId === container.id));
   if (unseen) return misread('a device that it may be on was not seen');
-  return highest(gpus.filter((gpu) => container.privileged || mine.has(gpu.uuid)).map((gpu) => useOn(gpu, container, assessment)));
+  return highest(gpus.filter((gpu) => container.privileged || mine.has(gpu.uuid)).map((gpu) => useOn(gpu, container.id, { ownership: assessment.ownership, uses })));
 }
 
 /** Null: the container is not on this device. */
-function useOn(gpu: Gpu, container: InspectedContainer, { ownership }: Assessment): Reading<number> | null {
+function useOn(gpu: Gpu, containerId: string, { ownership, uses }: Pick<ShareFacts, 'ownership' | 'uses'>): Reading<number> | null {
   if (gpu.processes.state === 'unknown') return misread(`its process list is not known: ${gpu.processes.why}`);
   const owners = gpu.processes.processes.map((row) => ownership.get(row.pid));
-  if (owners.some((owner) => owner?.kind === 'container' && owner.containerId === container.id)) return gpu.utilizationPercent;
+  if (owners.some((owner) => owner?.kind === 'container' && owner.containerId === containerId)) return shareOf({ gpu, containerId, ownership, uses });
   return owners.some((owner) => owner === undefined || owner.kind === 'unknown') ? misread('a process on it belongs to nobody knows whom') : null;
 }
 

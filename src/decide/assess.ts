@@ -5,6 +5,7 @@ import { seen } from '../model/observation.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 import { type Claims, decideClaims } from './claims.ts';
 import { distrustEngine } from './engine.ts';
+import type { HealthRules } from './health/facts.ts';
 import { candidatesIn, lookOf, ownershipIn } from './look.ts';
 import type { LimitPolicy } from './limit-rules.ts';
 import type { Ownership, OwnershipRules, PermitRules } from './ownership.ts';
@@ -17,7 +18,9 @@ export interface Policy {
   readonly rulesOf: (container: InspectedContainer) => HoldRules & { readonly infrastructure: boolean };
   readonly confirmAfterMs: number;
   readonly toleranceMiB: number;
-  readonly reset: { readonly policy: 'when-dirty' | 'after-orphans' | 'never'; readonly cooldownMs: number; readonly maxPerDay: number };
+  readonly reset: { readonly policy: 'when-dirty' | 'after-orphans' | 'never'; readonly cooldownMs: number; readonly maxPerDay: number; readonly pauseServices?: readonly string[] };
+  /** Absent: every check with its default threshold. */
+  readonly health?: HealthRules;
   /** Absent: whoever asks has nothing to do with limits. */
   readonly limits?: LimitPolicy;
 }

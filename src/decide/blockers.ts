@@ -9,13 +9,15 @@ import { known } from '../model/reading.ts';
 import { printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 import type { Ownership } from './ownership.ts';
-import { containerIdsIn, managerIn, unitIn } from './cgroup.ts';
+import { containerIdsIn, managerIn, systemServiceIn, unitIn } from './cgroup.ts';
 
 const DAY_MS = 24 * 3600_000;
 
 export interface ResetRules {
   readonly cooldownMs: number;
   readonly maxPerDay: number;
+  /** Units that a reset may stop and starts again; absent: none. */
+  readonly pauseServices?: readonly string[];
 }
 
 export interface BlockerFacts {
@@ -64,12 +66,12 @@ function processBlockers({ gpu, ownership, processes }: BlockerFacts): readonly 
   });
 }
 
-function holderBlockers({ gpu, ownership, processes }: BlockerFacts): readonly Blocker[] {
+function holderBlockers({ gpu, ownership, processes, rules }: BlockerFacts): readonly Blocker[] {
   if (processes.state !== 'complete') return [hard('holders-unknown', `/proc could not be read completely: ${whyPartial(processes)}`, 'run as root, where /proc hides nothing')];
   // Who is listed and alive blocks already. A ghost does not, so whoever has its pid by now must. gpuctl itself opens no node.
   const live = new Set(gpu.processes.state === 'known' ? gpu.processes.processes.map((row) => row.pid).filter((pid) => ownership.get(pid)?.kind !== 'ghost') : []);
   const others = processes.value.holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !live.has(holder.pid));
-  return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map(holderBlocker);
+  return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map((holder) => holderBlocker(holder, rules.pauseServices ?? []));
 }
 
 function whyPartial(processes: Observed<ProcessView>): string {
@@ -77,11 +79,20 @@ function whyPartial(processes: Observed<ProcessView>): string {
   return processes.state === 'partial' ? processes.missing.map((gap) => `${gap.subject}: ${gap.why}`).slice(0, 3).join('; ') : '';
 }
 
-function holderBlocker(holder: NodeHolder): Blocker {
-  const unit = unitIn(holder.cgroups ?? []);
-  if (isPersistenceDaemon(holder, unit)) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
-  const where = unit === null ? 'end it' : `systemctl stop ${unit}`;
-  return hard('node-holder', `process ${holder.pid} (${printable(holder.command)}) has /dev/nvidia${holder.minorNumber} open`, where);
+function holderBlocker(holder: NodeHolder, pauseServices: readonly string[]): Blocker {
+  const service = systemServiceIn(holder.cgroups);
+  const who = `process ${holder.pid} (${printable(holder.command)})`;
+  if (service !== null && pauseServices.includes(service)) return { kind: 'pausable-service', hard: false, unit: service, what: `${service} has the device node open (pid ${holder.pid})`, wayOut: 'nothing to do: the reset stops it and starts it again' };
+  if (isPersistenceDaemon(holder, unitIn(holder.cgroups ?? []))) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
+  return hard('node-holder', `${who}${service === null ? '' : ` of ${service}`} has /dev/nvidia${holder.minorNumber} open`, wayOutOf(holder, service));
+}
+
+function wayOutOf({ pid, cgroups }: NodeHolder, service: string | null): string {
+  if (service !== null) return `systemctl stop ${service}, or list it under reset.pause_services`;
+  const [container] = containerIdsIn(cgroups ?? []);
+  if (container !== undefined) return `stop container ${container.slice(0, 12)}`;
+  const manager = managerIn(cgroups ?? []);
+  return manager === null ? `end process ${pid}` : `it belongs to ${manager}: whoever runs it must end it`;
 }
 
 /**
@@ -93,21 +104,38 @@ function isPersistenceDaemon({ cgroups, uid, command }: NodeHolder, unit: string
   return unit === 'nvidia-persistenced.service' || (uid === 0 && command === 'nvidia-persiste');
 }
 
+/** The driver's own word outranks what single readings seem to call for. */
+const HELPED_BY_RESET: ReadonlySet<string> = new Set(['none', 'reset', 'drain-and-reset']);
+
 function boardBlockers(gpu: Gpu): readonly Blocker[] {
   const blockers: Blocker[] = [];
   if (gpu.migCurrent.kind === 'error' || gpu.migPending.kind === 'error') blockers.push(hard('mig-unknown', 'its MIG mode could not be read', 'nvidia-smi must answer in full'));
-  if (known(gpu.migCurrent) === true || known(gpu.migPending) === true) blockers.push(hard('mig-enabled', 'MIG is enabled: a reset would hurt everybody on it', 'an admin drains the GPU and resets it by hand'));
-  if (known(gpu.displayActive) === true || gpu.displayActive.kind === 'error') blockers.push(hard('display-active', 'a display is active on it, or it could not be read', 'stop the display server'));
-  if (gpu.faults.length > 0) blockers.push(hard('device-unknown', `the driver reports: ${gpu.faults.slice(0, 3).join(', ')}`, 'see the finding; a lost GPU needs a reboot'));
+  if (known(gpu.migCurrent) === true || known(gpu.migPending) === true) blockers.push(hard('mig-enabled', `MIG is enabled${gpu.migDevices.length === 0 ? '' : ` with ${gpu.migDevices.length} devices`}: a reset would hurt everybody on it`, `drain it, then: nvidia-smi -mig 0 -i ${gpu.pciBusId}`));
+  if (known(gpu.displayActive) === true || gpu.displayActive.kind === 'error') blockers.push(hard('display-active', 'a display is active on it, or it could not be read', 'stop the display server: systemctl isolate multi-user.target'));
+  const action = known(gpu.recovery);
+  if (action !== null && !HELPED_BY_RESET.has(action)) blockers.push(hard('device-unknown', `the driver asks for the recovery action ${action}, and a reset of the GPU is not that`, 'see the finding'));
+  // That it requires a reset stands against none: whether anybody is on it, its MIG mode and its display are asked above.
+  const faults = gpu.faults.filter((fault) => fault !== 'GPU requires reset');
+  if (faults.length > 0) blockers.push(hard('device-unknown', `the driver reports: ${faults.slice(0, 3).join(', ')}`, 'see the finding; a lost GPU needs a reboot'));
   return blockers;
 }
 
 function historyBlockers({ gpu, history, rules, now }: BlockerFacts): readonly Blocker[] {
-  const mine = history.resets.filter((reset) => reset.gpuUuid === gpu.uuid);
   const blockers: Blocker[] = [];
-  const last = Math.max(...mine.map((reset) => reset.at), Number.NEGATIVE_INFINITY);
+  const last = lastAt(history.resets, gpu.uuid);
   if (now - last < rules.cooldownMs) blockers.push(hard('cool-down', `it was reset at ${isoTime(last)}`, `wait until ${isoTime(last + rules.cooldownMs)}`));
-  const today = mine.filter((reset) => now - reset.at < DAY_MS).length;
-  if (history.quarantined.includes(gpu.uuid) || today >= rules.maxPerDay) blockers.push(hard('quarantine', `it was reset ${today} times in 24 hours, or is in quarantine`, 'have the board checked, then clear the quarantine'));
+  const paused = lastAt(history.vainPauses ?? [], gpu.uuid);
+  if (now - paused < rules.cooldownMs && paused > last) blockers.push(hard('cool-down', `services were stopped for its reset at ${isoTime(paused)}, and it did not take place`, `wait until ${isoTime(paused + rules.cooldownMs)}`));
+  const today = resetsToday(history, gpu.uuid, now);
+  if (history.quarantined.includes(gpu.uuid) || today >= rules.maxPerDay) blockers.push(hard('quarantine', `it is in quarantine: it was reset ${today} times in 24 hours`, `have the board checked, then: gpuctl quarantine clear ${gpu.uuid}`));
   return blockers;
+}
+
+function lastAt(records: readonly { readonly gpuUuid: string; readonly at: number }[], gpuUuid: string): number {
+  return Math.max(...records.filter((each) => each.gpuUuid === gpuUuid).map(({ at }) => at), Number.NEGATIVE_INFINITY);
+}
+
+/** Resets of this board within 24 hours, tried ones included; those that an admin has forgiven do not count any more. */
+export function resetsToday(history: History, gpuUuid: string, now: number): number {
+  return history.resets.filter((reset) => reset.gpuUuid === gpuUuid && now - reset.at < DAY_MS && reset.forgiven !== true).length;
 }

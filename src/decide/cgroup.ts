@@ -51,3 +51,17 @@ export function unitIn(cgroups: readonly string[]): string | null {
   const units = cgroups.flatMap(segments).filter((segment) => /\.(?:service|scope)$/.test(segment));
   return units[units.length - 1] ?? null;
 }
+
+/**
+ * The system service whose cgroup this is: slices, then the unit. The *first* service counts, since whoever a unit
+ * delegates its cgroup to may name what lies below it as he likes. Null: none, or a container or another manager is in
+ * the path, in which anybody can have a unit of any name.
+ */
+export function systemServiceIn(cgroups: readonly string[] | null): string | null {
+  if (cgroups === null || managerIn(cgroups) !== null || containerIdsIn(cgroups).length > 0) return null;
+  const services = new Set(cgroups.flatMap((path) => SYSTEM_SERVICE.exec(path)?.[1] ?? []));
+  const [service] = services;
+  return services.size === 1 && service !== undefined ? service : null;
+}
+
+const SYSTEM_SERVICE = /^\/(?:[^/]+\.slice\/)+([^/]+\.service)(?:\/|$)/;

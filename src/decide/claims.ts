@@ -30,6 +30,9 @@ export function decideClaims(facts: ClaimFacts): Claims {
   };
 }
 
+/** Of one container: nobody needs more of them to see what is wrong, and a label may hold hundreds. */
+const MAX_UNRESOLVED = 16;
+
 function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns: ReadonlySet<string>): Claims {
   if (!container.inspected) {
     const reference: Reference = { source: 'uninspected', text: container.why, unresolved: 'every-device' };
@@ -42,6 +45,7 @@ function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns:
     claims: resolved.flatMap(({ reference, devices }) => devices.map((device) => claimOf(container, reference, device, released))),
     unresolved: resolved
       .filter(({ devices }) => devices.length === 0)
+      .slice(0, MAX_UNRESOLVED)
       .map(({ reference }) => ({ containerId: container.id, containerName: container.name, source: reference.source, reference: reference.text })),
   };
 }

@@ -2,6 +2,8 @@ import type { Gpu } from '../model/device.ts';
 import type { History, MemorySample } from '../model/history.ts';
 import { known } from '../model/reading.ts';
 import type { ReasonCode } from '../model/reason.ts';
+import type { SeenXid } from '../model/kernel-log.ts';
+import { xidWantsReset } from './xid.ts';
 
 /** Memory alone makes a device dirty only if it lasts: at least so many samples over at least so long. */
 const LASTING_SAMPLES = 3;
@@ -20,6 +22,8 @@ export interface DirtFacts {
   /** MiB that may be unexplained on a healthy device. */
   readonly toleranceMiB: number;
   readonly now: number;
+  /** What the kernel log says, as `currentXids` gives it; absent: not known. */
+  readonly xids?: readonly SeenXid[];
 }
 
 /** *Unknown*: it cannot be said. Never a reason for a reset. */
@@ -34,7 +38,10 @@ export function decideDirt(facts: DirtFacts): Dirt {
   const { gpu, ghosts } = facts;
   const action = known(gpu.recovery);
   if (action === 'reset' || action === 'drain-and-reset') return { kind: 'dirty', reason: 'reset-asked', evidence: { recovery: action } };
+  if (gpu.faults.includes('GPU requires reset')) return { kind: 'dirty', reason: 'reset-asked', evidence: { fault: 'GPU requires reset' } };
   if (known(gpu.repairPending) === true) return { kind: 'dirty', reason: 'repair-pending', evidence: {} };
+  const xid = xidWantsReset({ gpu, xids: facts.xids ?? [], resets: facts.history.resets, now: facts.now });
+  if (xid !== null) return { kind: 'dirty', reason: 'xid-asked', evidence: { xid: xid.code, at: xid.at } };
   if (ghosts.length > 0) return { kind: 'dirty', reason: 'dirty-ghost', evidence: { ghosts } };
   return memoryDirt(facts);
 }

@@ -134,7 +134,9 @@ function engine({ engine: seen, engineHost, engineDoubt, ledger: remembered }: D
   if (remembered.state === 'sound' && remembered.engineId !== null && engineId !== null && remembered.engineId !== engineId) {
     return failure('engine', `${what}: its id is ${engineId}, the ledger knows ${remembered.engineId}, so nothing is ended or reset`, 'if the engine was reinstalled on purpose: gpuctl doctor --accept-engine');
   }
-  if (engineDoubt !== null) return failure('engine', `${what}: ${engineDoubt}`, 'end what is left of those containers, or point engine.host to the engine that runs them');
+  const knownKind = remembered.state === 'sound' ? (remembered.engineKind ?? kind) : kind;
+  if (knownKind !== kind) return failure('engine', `${what}: the ledger knows ${knownKind}, so nothing is ended or reset`, `if ${kind} has taken its place on purpose: gpuctl doctor --accept-engine`);
+  if (engineDoubt !== null) return failure('engine', `${what}: ${engineDoubt}`, 'end what is left of those containers, or point engine.host to the engine that runs them; where they are to be left alone for good: gpuctl doctor --accept-engine');
   if (kind === 'podman') return warning('engine', `${what}: claims and limits work, orphaned processes are reported and never ended`, 'nothing, if that is what is wanted');
   return ok('engine', `answers; ${what}`);
 }

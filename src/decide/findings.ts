@@ -5,19 +5,28 @@ import { type Gap, type Observed, seen } from '../model/observation.ts';
 import { type ReasonCode, REASONS } from '../model/reason.ts';
 import type { Assessment, Policy } from './assess.ts';
 import type { Trip } from './breaker.ts';
+import { clockFindings } from './clock.ts';
 import { decideConflicts } from './conflicts.ts';
 import { decideHealth } from './health.ts';
+import { defaultHealthRules, healthFactsOf } from './health/facts.ts';
 import { containerFindings } from './limit-findings.ts';
+import { lostFindings } from './lost.ts';
 import { blockersIn } from './reset.ts';
+import { xidFindings } from './xid.ts';
+import { resetStateFindings } from './reset-findings.ts';
 
 /** Findings of what was observed, before anything was decided: sources, boards, conflicts, references to nothing. */
-export function observationFindings({ snapshot, gpus, claims }: Assessment, policy: Policy): readonly Finding[] {
+export function observationFindings({ snapshot, history, gpus, claims }: Assessment, policy: Policy): readonly Finding[] {
   const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && policy.rulesOf(each).infrastructure).map((each) => each.id));
   return [
     ...sourceFindings('nvidia-smi', snapshot.driver, 'try nvidia-smi -q -x by hand; nothing is done to what was not seen'),
     ...sourceFindings('engine', snapshot.engine, 'try docker ps by hand; nothing is released, ended or reset without the engine'),
     ...sourceFindings('processes', snapshot.processes, 'run as root'),
-    ...gpus.flatMap(decideHealth),
+    ...lostFindings(snapshot, history),
+    ...xidFindings({ snapshot, history, gpus }),
+    ...clockFindings(history),
+    ...gpus.flatMap((gpu) => decideHealth(healthFactsOf(gpu, { snapshot, history, claims }, policy.health ?? defaultHealthRules))),
+    ...resetStateFindings(history, snapshot.takenAt),
     ...decideConflicts(gpus, claims.claims.filter((claim) => !infrastructure.has(claim.containerId))).map((conflict): Finding => ({
       id: 'gpu.allocation.conflict',
       severity: 'warning',
@@ -98,7 +107,7 @@ function findingOf(decision: Decision, outcome: Outcome | undefined): readonly F
   const { target } = decision;
   if (target.kind === 'container') return containerFindings(decision, outcome);
   if (target.kind === 'process') return processFinding(target, decision.reason);
-  return target.kind === 'gpu' ? resetFindings(decision, target.uuid) : [];
+  return target.kind === 'gpu' ? resetFindings(decision, target.uuid, outcome) : [];
 }
 
 function processFinding(target: ProcessTarget, reason: ReasonCode): readonly Finding[] {
@@ -110,7 +119,7 @@ function processFinding(target: ProcessTarget, reason: ReasonCode): readonly Fin
 }
 
 /** A dirty device that may not be reset: because of MIG, because it is shared, or because of something else. */
-function resetFindings(decision: Decision, gpu: string): readonly Finding[] {
+function resetFindings(decision: Decision, gpu: string, outcome: Outcome | undefined): readonly Finding[] {
   if (decision.verdict === 'leave' && decision.reason === 'not-yet-confirmed') {
     return [{ id: 'gpu.memory.unexplained', severity: 'info', subject: { gpu }, message: `${String(decision.evidence['unexplainedMiB'])} MiB are in use that no process explains`, remedy: 'if it lasts, the device is reset when nothing refers to it' }];
   }
@@ -118,7 +127,7 @@ function resetFindings(decision: Decision, gpu: string): readonly Finding[] {
   const blockers = blockersIn(decision).filter((blocker) => blocker.hard);
   const want = decision.evidence['want'];
   const why = typeof want === 'string' && want in REASONS ? REASONS[want as ReasonCode] : REASONS[decision.reason];
-  const told = blockers.length === 0 ? REASONS[decision.reason] : blockers.map((blocker) => blocker.what).join('; ');
+  const told = outcome?.detail ?? (blockers.length === 0 ? REASONS[decision.reason] : blockers.map((blocker) => blocker.what).join('; '));
   return [{ id: withheldId(blockers), severity: 'warning', subject: { gpu }, message: `a reset is called for (${why}): ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl release-stale or health-check --repair does it' }];
 }
 
@@ -129,12 +138,12 @@ function withheldId(blockers: readonly Blocker[]): string {
 }
 
 /** What a reset of its device takes away. */
-const CLEARED_BY_RESET: ReadonlySet<string> = new Set(['gpu.recovery.reset', 'gpu.recovery.drain-and-reset', 'gpu.row_remap.pending', 'gpu.ghost']);
+const CLEARED_BY_RESET: ReadonlySet<string> = new Set(['gpu.recovery.reset', 'gpu.recovery.drain-and-reset', 'gpu.row_remap.pending', 'gpu.retired_pages.pending', 'gpu.ecc.tpc_repair_pending', 'gpu.ecc.uncorrectable', 'gpu.ecc.sram_uncorrectable', 'gpu.ghost_memory', 'gpu.ghost']);
 
 /** The findings that are left once the planned resets are done: a dry run exits as if they were. */
 export function leftAfterResets(findings: readonly Finding[], decisions: readonly Decision[]): readonly Finding[] {
   const planned = new Set(decisions.flatMap((decision) => (decision.verdict === 'act' ? resetDevice(decision) : [])));
-  return findings.filter(({ id, subject }) => subject.gpu === undefined || !CLEARED_BY_RESET.has(id) || !planned.has(subject.gpu));
+  return findings.filter(({ id, subject }) => subject.gpu === undefined || !(CLEARED_BY_RESET.has(id) || /^gpu\.xid\.\d+$/.test(id)) || !planned.has(subject.gpu));
 }
 
 /** One word for one device. *Unknown* wins over everything but a fault: it is never *clean*. */

@@ -1,4 +1,4 @@
-import type { ActivitySample, IdleClock, KeepAlive, Warning } from '../model/activity.ts';
+import type { ActivitySample, IdleClock, KeepAlive, Warning, WarningStage } from '../model/activity.ts';
 import type { Container, InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision, Evidence, Verb, Verdict } from '../model/decision.ts';
 import type { ReasonCode } from '../model/reason.ts';
@@ -106,9 +106,14 @@ function reachedAnswer(facts: IdleFacts, clock: IdleClock, { limitMs, evidence }
   if (rules.exemptFromIdle !== null) return exemptAnswer(ofRun, rules.exemptFromIdle, told);
   const keeping = decideKeeping({ wishes: facts.wishes, clock, rules, now });
   if (keeping.state === 'kept') return leave('kept-alive', { ...told, keptUntil: isoTime(keeping.untilAt) });
-  // What was said before the last activity, or under a clock that was ahead, counts for nothing.
-  const due = dueStage({ ...share, given: givenStages(ofRun, now, (warning) => warning.at >= clock.activeAt) });
+  const due = dueStage({ ...share, given: idleGiven(ofRun, clock, now) });
   return stageAnswer(due, 'idle', { mayStop: facts.mayStop, evidence: keeping.state === 'spent' ? { ...told, keepAliveSpent: isoTime(keeping.sinceAt) } : told });
+}
+
+/** The warnings of this idle spell: what was said before the last activity, or under a clock that was ahead, counts for nothing. */
+export function idleGiven(warnings: readonly Warning[], { containerId, startedAt, activeAt }: Pick<IdleClock, 'containerId' | 'startedAt' | 'activeAt'>, now: number): ReadonlySet<WarningStage> {
+  const ofRun = warnings.filter((warning) => warning.containerId === containerId && warning.kind === 'idle' && warning.startedAt === startedAt);
+  return givenStages(ofRun, now, (warning) => warning.at >= activeAt);
 }
 
 /** One notice, and never a stop. */

@@ -24,7 +24,7 @@ export interface Learned {
  */
 export function learnFrom(history: History, { engine, claims, owners, at }: Lesson): Learned {
   const begun = { ...history, firstPassAt: history.firstPassAt ?? at };
-  const isOurs = engine !== null && (engine.engineId === null || history.engineId === null || engine.engineId === history.engineId);
+  const isOurs = engine !== null && (history.engineKind ?? engine.kind) === engine.kind && (engine.engineId === null || history.engineId === null || engine.engineId === history.engineId);
   if (!isOurs) return { history: begun, opened: [] };
   const containers = new Map(engine.containers.map((container) => [container.id, container]));
   const current = history.allocations.filter((each) => isCurrent(each, containers.get(each.containerId)));
@@ -36,6 +36,7 @@ export function learnFrom(history: History, { engine, claims, owners, at }: Less
     history: {
       ...begun,
       engineId: history.engineId ?? engine.engineId,
+      engineKind: history.engineKind ?? engine.kind,
       knownContainerIds: [...new Set([...history.knownContainerIds, ...containers.keys()])],
       allocations: [...current.filter((each) => !again.has(runOf(each))), ...opened],
     },

@@ -1,5 +1,7 @@
 import type { InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision, Evidence } from '../model/decision.ts';
+import type { History } from '../model/history.ts';
+import { elapsedMs } from './clock.ts';
 import { containerTarget, type LimitAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
@@ -12,6 +14,8 @@ export interface LeftoverFacts {
   readonly policy: Pick<LimitPolicy, 'createdTimeoutMs' | 'allLeftovers' | 'configured'>;
   /** No clock starts before gpuctl's first pass; null: this is it. */
   readonly firstPassAt: number | null;
+  /** What the boot clock confirms of the time; absent: it is not looked at. */
+  readonly clock?: History['clock'] | undefined;
   readonly now: number;
   readonly round: number;
 }
@@ -58,10 +62,9 @@ function holdOf({ container, rules, policy }: LeftoverFacts): number | null {
 }
 
 /** Null: not known, or the clock says that it stopped in the future. */
-function restedFor({ container, now }: LeftoverFacts, firstPassAt: number): number | null {
+function restedFor({ container, clock, now }: LeftoverFacts, firstPassAt: number): number | null {
   const endedAt = container.state === 'created' ? container.createdAt : container.finishedAt;
-  if (endedAt === null || now < endedAt || now < firstPassAt) return null;
-  return now - Math.max(endedAt, firstPassAt);
+  return endedAt === null ? null : elapsedMs(Math.max(endedAt, firstPassAt), now, clock);
 }
 
 function isOver(facts: LeftoverFacts): boolean {

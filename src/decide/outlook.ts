@@ -1,15 +1,19 @@
-import type { IdleClock, KeepAlive } from '../model/activity.ts';
+import type { IdleClock, KeepAlive, Warning, WarningStage } from '../model/activity.ts';
 import { type InspectedContainer, isLive } from '../model/container.ts';
+import type { History } from '../model/history.ts';
 import type { ReasonCode } from '../model/reason.ts';
+import { elapsedMs } from './clock.ts';
+import { idleGiven } from './idle.ts';
 import { decideKeeping } from './keep-alive.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
+import { runtimeGiven, runtimeSince } from './runtime.ts';
 
 export interface OutlookFacts {
   readonly container: InspectedContainer;
   readonly standing: Standing;
   readonly rules: LimitRules;
-  readonly policy: Pick<LimitPolicy, 'configured' | 'createdTimeoutMs' | 'highDemand' | 'runtimeCounts' | 'youngMs'>;
+  readonly policy: Pick<LimitPolicy, 'configured' | 'createdTimeoutMs' | 'highDemand' | 'idlePercents' | 'runtimeCounts' | 'runtimePercents' | 'youngMs'>;
   /** Idle time-outs are shorter now. */
   readonly highDemand: boolean;
   /** Null: it was not sampled in this run yet. */
@@ -18,15 +22,26 @@ export interface OutlookFacts {
   readonly firstStartAt: number | null;
   /** gpuctl's first pass on this host; null: there was none. No clock starts before it. */
   readonly firstPassAt: number | null;
+  /** What the boot clock confirms of the time; absent: it is not looked at. */
+  readonly hostClock?: History['clock'];
+  readonly warnings: readonly Warning[];
   readonly wishes: readonly KeepAlive[];
   readonly now: number;
+}
+
+/** Something that an earlier pass must have done: seen one more idle sample, or given a warning. */
+export interface Step {
+  readonly kind: 'sample' | 'warning';
+  readonly notBefore: number;
 }
 
 /** One thing that may happen to a container. */
 export interface Prospect {
   readonly what: 'idle-stop' | 'runtime-stop' | 'gpu-release' | 'removal';
-  /** The earliest time at which a pass may do it, if all stays as it is; null: there is none, `why` says why. */
+  /** When its limit is reached, if all stays as it is; null: it is not, `why` says why. */
   readonly at: number | null;
+  /** In this order, and each in a pass of its own, before the pass that may do it. */
+  readonly steps: readonly Step[];
   /** Why it does not happen, cannot be dated, or is put off; null: nothing stands against it. */
   readonly why: ReasonCode | null;
   /** The limit's key in the configuration, its value (null: never), and the level that it comes from (null: not told). */
@@ -50,38 +65,53 @@ function shelter({ standing }: OutlookFacts, configured: boolean): ReasonCode | 
   return configured ? null : 'limits-not-configured';
 }
 
+/** More samples than this are not waited for one by one. */
+const MOST_SAMPLES = 50;
+
 function idleProspect(facts: OutlookFacts): Prospect {
   const { clock, now, rules, policy } = facts;
   const ms = rules.idleTimeoutMs === null ? null : rules.idleTimeoutMs * (facts.highDemand ? policy.highDemand.factor : 1);
-  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom }, spentMs: clock?.idleMs ?? null } as const;
+  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom }, spentMs: clock?.idleMs ?? null, steps: [] } as const;
   const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromIdle === null ? null : 'exempt');
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };
   if (clock === null) return { ...base, at: null, why: 'too-few-samples' };
   if (clock.consecutiveIdle === 0) return { ...base, at: null, why: 'active' };
-  const young = (facts.container.startedAt ?? 0) + policy.youngMs;
-  const at = Math.max(now, clock.last.at + ms - clock.idleMs, young);
   const keeping = decideKeeping({ wishes: facts.wishes, clock, rules, now });
-  if (keeping.state === 'kept') return { ...base, at: Math.max(at, keeping.untilAt), why: 'kept-alive' };
-  return { ...base, at, why: null };
+  const kept = keeping.state === 'kept';
+  const freeAt = Math.max(now, (facts.container.startedAt ?? 0) + policy.youngMs, kept ? keeping.untilAt : now);
+  const reachedAt = (percent: number): number => Math.max(freeAt, clock.last.at + (ms * percent) / 100 - clock.idleMs);
+  const missing = Math.min(MOST_SAMPLES, rules.idleChecks - clock.consecutiveIdle - 1);
+  const samples = Array.from({ length: Math.max(0, missing) }, (): Step => ({ kind: 'sample', notBefore: now }));
+  const given = idleGiven(facts.warnings, clock, now);
+  return { ...base, at: reachedAt(100), why: kept ? 'kept-alive' : null, steps: [...samples, ...warningSteps(given, policy.idlePercents, reachedAt)] };
+}
+
+/** What is to be said before a stop. */
+function warningSteps(given: ReadonlySet<WarningStage>, [first, final]: readonly [number, number], reachedAt: (percent: number) => number): readonly Step[] {
+  const percents = given.has('warned') ? (given.has('final') ? [] : [final]) : [first, ...(given.has('final') ? [] : [final])];
+  return percents.map((percent) => ({ kind: 'warning', notBefore: reachedAt(percent) }));
 }
 
 function runtimeProspect(facts: OutlookFacts): Prospect {
-  const { container, now, rules, policy } = facts;
+  const { container, now, rules, policy, hostClock: clock } = facts;
   const ms = rules.maxRuntimeMs;
-  const since = policy.runtimeCounts === 'since-first-start' ? (facts.firstStartAt ?? container.startedAt) : container.startedAt;
+  const since = runtimeSince(facts);
   const from = since === null || facts.firstPassAt === null ? null : Math.max(since, facts.firstPassAt);
-  const base = { what: 'runtime-stop', limit: { key: 'max_runtime', ms, from: rules.maxRuntimeFrom }, spentMs: from === null || from > now ? null : now - from } as const;
+  const base = { what: 'runtime-stop', limit: { key: 'max_runtime', ms, from: rules.maxRuntimeFrom }, spentMs: from === null ? null : elapsedMs(from, now, clock), steps: [] } as const;
   const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromRuntime === null ? null : 'exempt');
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };
-  if (from === null || base.spentMs === null) return { ...base, at: null, why: from === null ? 'first-pass' : 'age-unknown' };
-  return { ...base, at: Math.max(now, from + ms), why: null };
+  const { spentMs } = base;
+  if (from === null || spentMs === null) return { ...base, at: null, why: from === null ? 'first-pass' : 'age-unknown' };
+  const reachedAt = (percent: number): number => now + Math.max(0, (ms * percent) / 100 - spentMs);
+  const given = runtimeGiven({ container, policy, clock, now, warnings: facts.warnings.filter(({ containerId }) => containerId === container.id) }, { sinceAt: from, limitMs: ms });
+  return { ...base, at: reachedAt(100), why: null, steps: warningSteps(given, policy.runtimePercents, reachedAt) };
 }
 
 function releaseProspect(facts: OutlookFacts): Prospect {
   const ms = facts.rules.gpuHoldAfterStopMs;
-  const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts) } as const;
+  const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
   if (facts.standing === 'protected') return { ...base, at: null, why: 'protected' };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
 }
@@ -91,7 +121,7 @@ function removalProspect(facts: OutlookFacts): Prospect {
   const { container, rules, policy } = facts;
   const neverStarted = container.state === 'created';
   const ms = neverStarted ? policy.createdTimeoutMs : longer(rules.containerHoldAfterStopMs, rules.gpuHoldAfterStopMs);
-  const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts) } as const;
+  const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
   const never = container.state === 'dead' || container.state === 'removing' ? 'dead-container' : shelter(facts, policy.configured.limits || policy.configured.leftovers);
   if (never !== null) return { ...base, at: null, why: never };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
@@ -102,10 +132,9 @@ function longer(a: number | null, b: number | null): number | null {
 }
 
 /** Null: not known. No clock starts before gpuctl's first pass. */
-function stoppedForMs({ container, firstPassAt, now }: OutlookFacts): number | null {
+function stoppedForMs({ container, firstPassAt, hostClock, now }: OutlookFacts): number | null {
   const since = container.state === 'created' ? container.createdAt : container.finishedAt;
-  if (since === null || firstPassAt === null || since > now) return null;
-  return Math.max(0, now - Math.max(since, firstPassAt));
+  return since === null || firstPassAt === null ? null : elapsedMs(Math.max(since, firstPassAt), now, hostClock);
 }
 
 function dated(base: Omit<Prospect, 'at' | 'why'>, ms: number, { now, firstPassAt }: OutlookFacts): Prospect {

@@ -1,8 +1,9 @@
 import { isLive, type EngineAnswer } from '../model/container.ts';
-import type { HostProcess, PresentProcess, Shim } from '../model/process.ts';
+import type { HostProcess, PresentProcess } from '../model/process.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { ProcessLook } from '../model/snapshot.ts';
 import { containerIdsIn, dockerIdsIn, managerIn, unitIn } from './cgroup.ts';
+import { shimsFor } from './shims.ts';
 
 /** Whose process it is, by evidence. Only `orphan` may ever be ended. */
 export type Ownership =
@@ -86,11 +87,9 @@ function doubtOf(answers: readonly (EngineAnswer | undefined)[], process: Presen
   if (engineId === null) return { kind: 'unknown', reason: 'engine-unknown' };
   if (rules.engineId !== null && rules.engineId !== engineId) return { kind: 'foreign', reason: 'foreign-engine-changed' };
   if (look.shims.state !== 'complete') return { kind: 'unknown', reason: 'proc-unknown' };
-  if (answers.some((each) => each !== undefined && hasShim(each.containerId, look.shims.state === 'complete' ? look.shims.value : []))) return { kind: 'foreign', reason: 'foreign-shim-alive' };
+  const shims = look.shims.value;
+  const isOurs = (id: string): boolean => rules.knownContainerIds.has(id) || look.answers.some((each) => each.containerId === id && each.answer !== 'failed' && each.answer !== 'not-found');
+  if (answers.some((each) => each !== undefined && shimsFor(each.containerId, shims, isOurs).length > 0)) return { kind: 'foreign', reason: 'foreign-shim-alive' };
   const neverOurs = answers.some((each) => each?.answer === 'not-found' && !rules.knownContainerIds.has(each.containerId));
   return neverOurs && process.pidNamespace !== 'host' ? { kind: 'foreign', reason: 'foreign-pid-namespace' } : null;
-}
-
-function hasShim(containerId: string, shims: readonly Shim[]): boolean {
-  return shims.some((shim) => shim.containerIds.includes(containerId));
 }

@@ -94,7 +94,7 @@ function fromLabel(value: string | undefined): readonly Reference[] {
   return splitList(value ?? '').map((text) => ({ source: 'label', text, unresolved: 'nothing' }));
 }
 
-/** At most 256 entries of a list that somebody else wrote; a host has fewer devices. */
+/** At most 256 different entries of a list that somebody else wrote; a host has fewer devices. */
 function splitList(list: string): readonly string[] {
-  return list.slice(0, 65_536).split(/[\s,;]+/).filter((text) => text !== '').slice(0, 256);
+  return [...new Set(list.slice(0, 65_536).split(/[\s,;]+/))].filter((text) => text !== '').slice(0, 256);
 }

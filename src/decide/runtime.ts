@@ -1,7 +1,9 @@
-import type { Warning } from '../model/activity.ts';
+import type { Warning, WarningStage } from '../model/activity.ts';
 import type { InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision } from '../model/decision.ts';
+import type { History } from '../model/history.ts';
 import { isoTime } from '../model/time.ts';
+import { elapsedMs, elapsedUntilMs } from './clock.ts';
 import { containerTarget, exemptAnswer, leave, type LimitAnswer, outsideLimits, stageAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
@@ -16,6 +18,8 @@ export interface RuntimeFacts {
   readonly firstStartAt: number | null;
   /** No clock starts before gpuctl's first pass; null: this is it. */
   readonly firstPassAt: number | null;
+  /** What the boot clock confirms of the time; absent: it is not looked at. */
+  readonly clock?: History['clock'] | undefined;
   readonly warnings: readonly Warning[];
   readonly now: number;
   readonly round: number;
@@ -28,35 +32,60 @@ export function decideRuntime(facts: RuntimeFacts): Decision<ContainerTarget> {
 
 function answerFor(facts: RuntimeFacts): LimitAnswer {
   const { rules, firstPassAt, now } = facts;
-  const outside = outsideLimits(facts);
+  const outside = outsideLimits(restartsCount(facts) ? { ...facts, container: { ...facts.container, state: 'running' } } : facts);
   if (outside !== null) return outside;
   if (rules.maxRuntimeMs === null) return leave('limit-never', { limitFrom: rules.maxRuntimeFrom });
   if (firstPassAt === null) return leave('first-pass');
-  const startAt = countedFrom(facts);
+  const startAt = runtimeSince(facts);
   const sinceAt = startAt === null ? null : Math.max(startAt, firstPassAt);
-  if (sinceAt === null || now < sinceAt) return leave('age-unknown');
-  return reachedAnswer(facts, sinceAt, rules.maxRuntimeMs);
+  const runtimeMs = sinceAt === null ? null : elapsedMs(sinceAt, now, facts.clock);
+  return sinceAt === null || runtimeMs === null ? leave('age-unknown') : reachedAnswer(facts, { sinceAt, runtimeMs, limitMs: rules.maxRuntimeMs });
 }
 
-function countedFrom({ container, policy, firstStartAt }: RuntimeFacts): number | null {
+/** Where all runs count, one that starts again and again is as far as one that runs. */
+function restartsCount({ container: { state }, policy }: RuntimeFacts): boolean {
+  return state === 'restarting' && policy.runtimeCounts === 'since-first-start';
+}
+
+/** When the run, or all runs together, began; null: not known. */
+export function runtimeSince({ container, policy, firstStartAt }: Pick<RuntimeFacts, 'container' | 'firstStartAt'> & { readonly policy: Pick<LimitPolicy, 'runtimeCounts'> }): number | null {
   const { startedAt } = container;
   if (policy.runtimeCounts === 'since-last-start' || startedAt === null) return startedAt;
   return Math.min(startedAt, firstStartAt ?? startedAt);
 }
 
-function reachedAnswer({ container, standing, rules, policy, warnings, now }: RuntimeFacts, sinceAt: number, limitMs: number): LimitAnswer {
-  const runtimeMs = now - sinceAt;
-  const [first, final] = policy.runtimePercents;
+interface Run {
+  readonly sinceAt: number;
+  readonly runtimeMs: number;
+  readonly limitMs: number;
+}
+
+function reachedAnswer({ container, standing, rules, policy, warnings, clock, now }: RuntimeFacts, { sinceAt, runtimeMs, limitMs }: Run): LimitAnswer {
+  const [first] = policy.runtimePercents;
   const share = { percent: (runtimeMs / limitMs) * 100, percents: policy.runtimePercents };
   const reached = reachedStage(share);
   const evidence = { runtimeMs, limitMs, limitFrom: rules.maxRuntimeFrom, since: isoTime(sinceAt), counts: policy.runtimeCounts, pastLimit: reached === 'stop' };
   if (standing === 'protected') return leave('protected', evidence);
-  if (reached === null) return leave('within-limit', evidence);
+  if (reached === null) {
+    const wallMs = now - sinceAt;
+    return wallMs >= (limitMs * first) / 100 ? leave('time-not-confirmed', { ...evidence, wallMs }) : leave('within-limit', evidence);
+  }
   if (!policy.configured.limits) return { verb: reached === 'stop' ? 'stop' : 'warn', verdict: 'refuse', reason: 'limits-not-configured', evidence };
-  const mine = warnings.filter((warning) => warning.kind === 'runtime' && (policy.runtimeCounts === 'since-first-start' || warning.startedAt === container.startedAt));
+  const mine = warningsOf({ container, policy, warnings });
   if (rules.exemptFromRuntime !== null) return exemptAnswer(mine, rules.exemptFromRuntime, evidence);
-  // A warning about a limit that was shorter then says nothing about this one.
-  const dueAt = { warned: sinceAt + (limitMs * first) / 100, final: sinceAt + (limitMs * final) / 100, notice: sinceAt };
-  const due = dueStage({ ...share, given: givenStages(mine, now, ({ stage, at }) => at >= dueAt[stage]) });
+  const due = dueStage({ ...share, given: runtimeGiven({ container, policy, warnings: mine, clock, now }, { sinceAt, limitMs }) });
   return stageAnswer(due, 'runtime', { mayStop: true, evidence });
+}
+
+type Warned = Pick<RuntimeFacts, 'container' | 'warnings'> & { readonly policy: Pick<LimitPolicy, 'runtimeCounts' | 'runtimePercents'> };
+
+function warningsOf({ container, policy, warnings }: Warned): readonly Warning[] {
+  return warnings.filter((warning) => warning.kind === 'runtime' && (policy.runtimeCounts === 'since-first-start' || warning.startedAt === container.startedAt));
+}
+
+/** The warnings that count; one about a limit that was shorter then says nothing about this one. */
+export function runtimeGiven(facts: Warned & Pick<RuntimeFacts, 'clock' | 'now'>, { sinceAt, limitMs }: Pick<Run, 'sinceAt' | 'limitMs'>): ReadonlySet<WarningStage> {
+  const [first, final] = facts.policy.runtimePercents;
+  const dueMs = { warned: (limitMs * first) / 100, final: (limitMs * final) / 100, notice: 0 };
+  return givenStages(warningsOf(facts), facts.now, ({ stage, at }) => (elapsedUntilMs(sinceAt, at, facts.clock) ?? -1) >= dueMs[stage]);
 }

@@ -65,6 +65,15 @@ export interface KeepAlive {
   readonly until: number;
 }
 
+/** What one process uses of one device, as `nvidia-smi pmon` tells it. */
+export interface ProcessUse {
+  /** The number of the device as nvidia-smi counts. */
+  readonly gpuIndex: number;
+  readonly pid: number;
+  /** Share of the time in which it computed, per cent; null: no sample, which is not 0. */
+  readonly smPercent: number | null;
+}
+
 /** The use of one device at one instant, for findings of waste. */
 export interface DeviceUse {
   readonly gpuUuid: string;

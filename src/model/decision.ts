@@ -83,9 +83,12 @@ export interface Blocker {
     | 'cool-down'
     | 'quarantine'
     | 'device-unknown'
-    | 'persistence-daemon';
+    | 'persistence-daemon'
+    | 'pausable-service';
   readonly hard: boolean;
   readonly what: string;
   /** What an admin can do about it. */
   readonly wayOut: string;
+  /** The systemd unit that the reset stops and starts again; only of a `pausable-service`. */
+  readonly unit?: string;
 }

@@ -1,7 +1,8 @@
+import type { HealthReadings } from './health.ts';
 import type { Reading } from './reading.ts';
 
 /** `gpu_recovery_action` (drivers ≥ 570), or what `gpu_reset_status` of 535–565 says in its terms. `other`: a text that this version does not know; it is unhealthy. */
-export type RecoveryAction = 'none' | 'reset' | 'reboot' | 'drain-p2p' | 'drain-and-reset' | 'other';
+export type RecoveryAction = 'none' | 'reset' | 'reboot' | 'drain-p2p' | 'drain-and-reset' | 'imex-domain-reset' | 'bus-reset' | 'system-reboot' | 'other';
 
 /** Driver's type column: C compute, G graphics, M a client of MPS. */
 export type GpuProcessType = 'C' | 'G' | 'C+G' | 'M+C' | 'M+C+G' | 'other';
@@ -65,6 +66,8 @@ export interface Gpu {
   readonly repairPending: Reading<boolean>;
   readonly remapFailed: Reading<boolean>;
   readonly temperatureC: Reading<number>;
+  /** Absent: whoever made this GPU up says nothing of it, which is not the same as healthy. */
+  readonly health?: HealthReadings;
   readonly processes: GpuProcessList;
   /** NVML error texts found anywhere in this GPU's block, each once. */
   readonly faults: readonly string[];

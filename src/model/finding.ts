@@ -17,4 +17,10 @@ export interface Finding {
   readonly subject: Subject;
   readonly message: string;
   readonly remedy: string;
+  /** JSON that it is concluded from; for a person or a script, never consulted by code. */
+  readonly evidence?: Readonly<Record<string, unknown>>;
+  /** Whose word it is that this is a finding, with its date. */
+  readonly source?: string;
+  /** The first driver branch that has the reading; null: every one. */
+  readonly minDriver?: string | null;
 }

@@ -17,5 +17,5 @@ export type PlaceState =
 export type LedgerState =
   | { readonly state: 'none' }
   /** `engineId` null: not learned yet. `newestAt`: the latest instant that it remembers; null: none. */
-  | { readonly state: 'sound'; readonly sizeBytes: number; readonly engineId: string | null; readonly newestAt: number | null }
+  | { readonly state: 'sound'; readonly sizeBytes: number; readonly engineId: string | null; readonly engineKind?: 'docker' | 'podman' | null; readonly newestAt: number | null }
   | { readonly state: 'unreadable'; readonly why: string };

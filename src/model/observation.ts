@@ -2,6 +2,8 @@
 export interface Gap {
   readonly subject: string;
   readonly why: string;
+  /** `shim`: it may be a live container shim that was not read, so a container that runs may go unseen. Absent: something else. */
+  readonly kind?: 'shim';
 }
 
 /** How a source failed. `hung`: it outlived its deadline and could not be ended. */

@@ -42,6 +42,8 @@ export interface NodeHolder {
 export interface Shim {
   readonly pid: number;
   readonly containerIds: readonly string[];
+  /** Full container ids in its own cgroup paths: the containers that it is itself in. Absent: none, or it cannot be told. */
+  readonly inContainers?: readonly string[];
 }
 
 /** What /proc says. */

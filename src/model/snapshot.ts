@@ -1,5 +1,7 @@
 import type { EngineAnswer, EngineView } from './container.ts';
 import type { DriverView, ListedProcess } from './device.ts';
+import type { KernelView } from './lost.ts';
+import type { KernelLogView } from './kernel-log.ts';
 import type { Observed } from './observation.ts';
 import type { HostProcess, ProcessView, Shim } from './process.ts';
 
@@ -11,6 +13,10 @@ export interface Snapshot {
   readonly driver: Observed<DriverView>;
   readonly processes: Observed<ProcessView>;
   readonly engine: Observed<EngineView>;
+  /** What the driver wrote to the kernel log since it was read last. Absent: it was not asked, which a pass that judges no health does not. */
+  readonly kernelLog?: Observed<KernelLogView>;
+  /** What the kernel says of the GPUs without nvidia-smi. Absent: it was not asked. */
+  readonly kernel?: KernelView;
 }
 
 /** All that the question "whose process is this?" needs, for a few pids at one moment: the second look, and the last one before a signal. */

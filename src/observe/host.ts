@@ -1,12 +1,14 @@
 import type { EngineClient } from '../callout/engine.ts';
 import type { EngineAnswer } from '../model/container.ts';
 import type { DriverView, ListedProcess } from '../model/device.ts';
+import type { KernelLogView } from '../model/kernel-log.ts';
+import type { KernelView } from '../model/lost.ts';
 import { complete, failed, seen, type Observed } from '../model/observation.ts';
 import type { ProcessView } from '../model/process.ts';
 import type { EngineIdentity, ProcessLook, Snapshot } from '../model/snapshot.ts';
 import type { Observer } from '../passes/ports.ts';
 import { inspectContainers, listContainers, observeAnswers, observeEngine, sameEngine } from './docker/index.ts';
-import { containerIdsIn, type ListedProcesses, lookAtProcesses, observeListedProcesses, readEnviron, withShims } from './proc/index.ts';
+import { containerIdsIn, type ListedProcesses, lookAtProcesses, observeListedProcesses, type ProcLook, readEnviron, withShims } from './proc/index.ts';
 
 /** What an observer is made of. */
 export interface ObserverParts {
@@ -16,7 +18,28 @@ export interface ObserverParts {
   readonly observeDriver: () => Promise<Observed<DriverView>>;
   readonly observeListed: () => Promise<Observed<readonly ListedProcess[]>>;
   readonly engine: EngineClient;
+  /** Absent: the kernel log is not read. */
+  readonly observeKernelLog?: () => Promise<Observed<KernelLogView>>;
+  /** What reads /proc; the real one where it is not given. */
+  readonly proc?: ProcReader;
+  /** Absent: the kernel is not asked about GPUs. `hung`: whether nvidia-smi did not come back. */
+  readonly observeKernel?: (facts: { readonly hung: boolean }) => KernelView;
 }
+
+/** What a snapshot and a look need of /proc. */
+export interface ProcReader {
+  readonly listed: (pids: readonly number[]) => Observed<ListedProcesses>;
+  readonly withShims: (listed: Observed<ListedProcesses>) => Observed<ProcessView>;
+  readonly look: (pids: readonly number[]) => ProcLook;
+  readonly visibleDevices: (pid: number) => string | null;
+}
+
+export const realProc: ProcReader = {
+  listed: (pids) => observeListedProcesses(pids),
+  withShims: (listed) => withShims(listed),
+  look: (pids) => lookAtProcesses(pids),
+  visibleDevices: (pid) => readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES'),
+};
 
 /**
  * Reads the whole host in the one order in which the parts are evidence about each other: the driver, however long it
@@ -31,22 +54,25 @@ export function createObserver(parts: ObserverParts): Observer {
   };
 }
 
-async function observeHost({ hostname, now, observeDriver, engine }: ObserverParts): Promise<Snapshot> {
+async function observeHost({ hostname, now, observeDriver, observeKernelLog, observeKernel, engine, proc = realProc }: ObserverParts): Promise<Snapshot> {
   const reading = observeDriver();
   // The first step to the engine is taken while nvidia-smi runs; it tells nothing that is evidence, and a failure comes up again.
   void engine.version();
-  const driver = await reading;
+  // The kernel log as well: it is short against nvidia-smi.
+  const [driver, kernelLog] = await Promise.all([reading, observeKernelLog?.()]);
+  const kernel = observeKernel?.({ hung: driver.state === 'failed' && driver.code === 'hung' });
+  const log = { ...(kernelLog === undefined ? {} : { kernelLog }), ...(kernel === undefined ? {} : { kernel }) };
   const asked = listContainers(engine);
   await untilSent();
-  const listed = observeListedProcesses(listedPidsIn(driver));
+  const listed = proc.listed(listedPidsIn(driver));
   const list = await asked;
-  if (list.state === 'failed') return { host: hostname, takenAt: now(), driver, processes: withShims(listed), engine: list };
+  if (list.state === 'failed') return { host: hostname, takenAt: now(), driver, processes: proc.withShims(listed), engine: list, ...log };
   const shims = Promise.withResolvers<Observed<ProcessView>>();
   const view = await inspectContainers(engine, {
-    list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices,
-    meanwhile: async () => { await untilSent(); shims.resolve(withShims(listed)); },
+    list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices: proc.visibleDevices,
+    meanwhile: async () => { await untilSent(); shims.resolve(proc.withShims(listed)); },
   });
-  return { host: hostname, takenAt: now(), driver, processes: await shims.promise, engine: view };
+  return { host: hostname, takenAt: now(), driver, processes: await shims.promise, engine: view, ...log };
 }
 
 /**
@@ -63,14 +89,24 @@ interface LookRequest {
   readonly driverToo: boolean;
 }
 
-async function lookAtHost({ now, observeListed, engine }: ObserverParts, { pids, containerIds, driverToo }: LookRequest): Promise<ProcessLook> {
+async function lookAtHost({ now, observeListed, engine, proc: reader = realProc }: ObserverParts, { pids, containerIds, driverToo }: LookRequest): Promise<ProcessLook> {
   const [listed, before] = await Promise.all([driverToo ? observeListed() : failed('error', 'the driver was not asked'), identify(engine)]);
-  const proc = lookAtProcesses(pids);
-  const answers = before.state === 'failed' ? null : await observeAnswers(engine, containerIds);
+  const proc = reader.look(pids);
+  const answers = before.state === 'failed' ? null : await observeAnswers(engine, [...containerIds, ...shimContainers(proc, containerIds)]);
   const after = answers === null ? before : await identify(engine);
   const identity = confirm(before, after);
   return { takenAt: now(), ...proc, listed, engine: identity, answers: identity.state === 'failed' || answers === null ? containerIds.map(noAnswer) : answers };
 }
+
+/** The containers of those who call themselves shims of these ones: whether the engine has them says what that is worth. */
+function shimContainers({ shims }: ProcLook, containerIds: readonly string[]): readonly string[] {
+  const asked = new Set(containerIds);
+  const within = (seen(shims) ?? []).flatMap((shim) => (shim.containerIds.some((id) => asked.has(id)) ? (shim.inContainers ?? []) : []));
+  return [...new Set(within)].filter((id) => !asked.has(id)).slice(0, MAX_SHIM_CONTAINERS);
+}
+
+/** Whoever makes more of them keeps his orphan a pass longer, and costs the engine no more. */
+const MAX_SHIM_CONTAINERS = 64;
 
 async function identify(engine: EngineClient): Promise<Observed<EngineIdentity>> {
   const reply = await observeEngine(engine);
@@ -96,8 +132,4 @@ function listedPidsIn(driver: Observed<DriverView>): readonly number[] {
 function namedIdsIn(processes: Observed<ListedProcesses>): readonly string[] {
   const listed = seen(processes)?.view.listed ?? [];
   return listed.flatMap((each) => (each.state === 'present' && each.cgroups !== null ? containerIdsIn(each.cgroups) : []));
-}
-
-function readVisibleDevices(pid: number): string | null {
-  return readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES');
 }

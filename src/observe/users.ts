@@ -26,6 +26,11 @@ export function readUsers(passwdFile = '/etc/passwd', groupFile = '/etc/group'):
   };
 }
 
+/** Names of this host's users who are people: uids from 1000, but for those that stand for nobody. */
+export function readPeople(passwdFile = '/etc/passwd'): readonly string[] {
+  return readTable(passwdFile).filter((row) => Number(row[2]) >= 1000 && Number(row[2]) < 65_534).flatMap((row) => row[0] ?? []);
+}
+
 function readTable(file: string): readonly (readonly string[])[] {
   try {
     return readFileSync(file, 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(':'));

@@ -1,6 +1,7 @@
 import type { ActivitySample, IdleClock } from '../model/activity.ts';
 import type { Assessment } from '../decide/assess.ts';
-import { decideDeviceUse, decideSample, followedIn } from '../decide/activity.ts';
+import { decideDeviceUse, decideSample, followedIn, type SampleFacts } from '../decide/activity.ts';
+import { type ProcessUses, sharesDevice, usesUntold } from '../decide/device-sharing.ts';
 import { foldSample, type RunSample } from '../decide/idle-clock.ts';
 import { claimingIds } from '../decide/managed.ts';
 import type { InspectedContainer } from '../model/container.ts';
@@ -18,23 +19,37 @@ export async function sampleActivity({ parts, options }: Pass, assessment: Asses
   const { limits, policy } = parts;
   const rules = policy.limits;
   if (limits === undefined || rules === undefined) return null;
+  const uses = await usesIn(limits.activity, assessment);
   const at = parts.clock.now();
   const claiming = claimingIds(assessment);
   const followed = followedIn(assessment, claiming, (each) => policy.rulesOf(each).infrastructure);
-  const samples = await takeSamples(limits, followed, assessment, at);
+  const samples = await takeSamples(limits.activity, { containers: followed, assessment, uses, at });
   const before = new Map(limits.ledger.idleClocks().map((clock) => [clock.containerId, clock]));
   const clocks = samples.filter(hasRun).map((sample) => foldSample(before.get(sample.containerId) ?? null, sample, rules.thresholds));
   if (options.records) remember({ limits, claiming, samples, clocks, assessment, at });
   return { samples: new Map(samples.map((each) => [each.containerId, each])), clocks: new Map(clocks.map((each) => [each.containerId, each])) };
 }
 
+type Sampling = Pick<SampleFacts, 'assessment' | 'uses' | 'at'> & { readonly containers: readonly InspectedContainer[] };
+
 /** Samples of these containers as they are this instant, judged by what the assessment saw of the devices. */
-async function takeSamples({ activity }: LimitsParts, containers: readonly InspectedContainer[], assessment: Assessment, at: number): Promise<readonly ActivitySample[]> {
+async function takeSamples(activity: LimitsParts['activity'], { containers, assessment, uses, at }: Sampling): Promise<readonly ActivitySample[]> {
   const counters = new Map((await activity.counters(containers)).map((each) => [each.containerId, each]));
   return containers.flatMap((container) => {
     const mine = counters.get(container.id);
-    return (mine === undefined ? null : decideSample(container, mine, assessment, at)) ?? [];
+    return (mine === undefined ? null : decideSample({ container, counters: mine, assessment, uses, at })) ?? [];
   });
+}
+
+/** What the driver said of one look, asked once for all that is decided on it. */
+const askedFor = new WeakMap<Assessment, Promise<ProcessUses>>();
+
+function usesIn(activity: LimitsParts['activity'], assessment: Assessment): Promise<ProcessUses> {
+  const before = askedFor.get(assessment);
+  if (before !== undefined) return before;
+  const asked = sharesDevice(assessment) ? (activity.processUse?.() ?? Promise.resolve(usesUntold)) : Promise.resolve(null);
+  askedFor.set(assessment, asked);
+  return asked;
 }
 
 function hasRun(sample: ActivitySample): sample is RunSample {
@@ -66,7 +81,8 @@ function remember({ limits: { ledger }, claiming, samples, clocks, assessment, a
 export async function sampleAgain({ parts }: Pass, container: InspectedContainer, { assessment, activity }: { readonly assessment: Assessment; readonly activity: Activity }): Promise<{ readonly sample: ActivitySample; readonly clock: IdleClock | null } | null> {
   const { limits, policy } = parts;
   if (limits === undefined || policy.limits === undefined) return null;
-  const [sample] = await takeSamples(limits, [container], assessment, parts.clock.now());
+  const uses = await usesIn(limits.activity, assessment);
+  const [sample] = await takeSamples(limits.activity, { containers: [container], assessment, uses, at: parts.clock.now() });
   if (sample === undefined) return null;
   return { sample, clock: hasRun(sample) ? foldSample(activity.clocks.get(container.id) ?? null, sample, policy.limits.thresholds) : null };
 }

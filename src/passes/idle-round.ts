@@ -29,6 +29,7 @@ export async function idleRound(pass: Pass, { mayStop }: { readonly mayStop: boo
   const containers = (seen(assessment.snapshot.engine)?.containers ?? []).filter((each) => isLive(each.state));
   await carryOutLimits(pass, limits, {
     kind: 'idle',
+    outlivesRestart: false,
     decisions: containers.map((each) => (each.inspected ? decide(each) : refuseUninspected(each, 'stop', context.round))),
     total: countManaged(assessment, (each) => policy.rulesOf(each, clock.now())),
     graceMsOf: graceOf(assessment, policy, clock.now()),

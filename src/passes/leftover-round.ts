@@ -34,7 +34,7 @@ function deciding({ parts }: Pass, assessment: Assessment, { policy, once, round
     if (!container.inspected) return refuseUninspected(container, 'remove', round);
     const rules = policy.rulesOf(container, now);
     const claims = once.has(container.id) ? true : claimsNow(container, assessment, claiming);
-    return decideLeftover({ container, rules, policy, now, round, standing: standingOf(claims, rules), firstPassAt: assessment.history.firstPassAt });
+    return decideLeftover({ container, rules, policy, now, round, standing: standingOf(claims, rules), firstPassAt: assessment.history.firstPassAt, clock: assessment.history.clock });
   };
 }
 

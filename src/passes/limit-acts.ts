@@ -16,6 +16,8 @@ const FRESH_MS = 2000;
 export interface LimitRound {
   readonly kind: LimitKind;
   readonly decisions: readonly Decision<ContainerTarget>[];
+  /** True: what was decided of one run holds for the next one as well, where it is decided of that anew. */
+  readonly outlivesRestart: boolean;
   /** Managed containers: what the breaker takes its share of. */
   readonly total: number;
   readonly graceMsOf: (target: ContainerTarget) => number;
@@ -51,18 +53,28 @@ async function warnOne(pass: Pass, { ledger, notifier }: LimitsParts, { entry, k
 interface Stop {
   readonly entry: Numbered<ContainerTarget>;
   readonly round: LimitRound;
-  readonly look: () => Promise<Assessment>;
+  /** Not older than that instant. */
+  readonly look: (notBefore: number) => Promise<Assessment>;
 }
 
+/** A container that starts again and again may do so between the last decision and the act as well. */
+const MOST_ATTEMPTS = 3;
+
 async function stopOne(pass: Pass, { actor, notifier }: LimitsParts, { entry, round, look }: Stop): Promise<void> {
-  const { target } = entry.decision;
-  const stop = interruption(pass) ?? withoutActor(actor) ?? (await doubtAbout(entry.decision, round, await look()));
-  if (stop !== null || actor === null) { finish(pass, entry, null, stop ?? noActor); return; }
-  const act = begin(pass, entry);
-  const result = await actor.stopContainer(target, Math.ceil(round.graceMsOf(target) / 1000));
-  finish(pass, entry, act, result);
-  if (result.result !== 'done' || notifier === null) return;
-  for (const event of await notifier.notifyOwner(await noticeOf(pass, entry.decision, { kind: round.kind, stage: 'stopped' }))) pass.parts.sink.emit(event);
+  for (let attempt = 1, notBefore = 0; ; attempt += 1, notBefore = pass.parts.clock.now()) {
+    const latest = interruption(pass) ?? withoutActor(actor) ?? (await decidedAnew(entry.decision, round, await look(notBefore)));
+    if ('result' in latest || actor === null) { finish(pass, entry, null, 'result' in latest ? latest : noActor); return; }
+    const act = begin(pass, { ...entry, decision: latest });
+    const result = await actor.stopContainer(latest.target, Math.ceil(round.graceMsOf(latest.target) / 1000));
+    if (result.reason === 'restarted' && round.outlivesRestart && attempt < MOST_ATTEMPTS) {
+      pass.parts.ledger.endAct(act, result, pass.parts.clock.now());
+      continue;
+    }
+    finish(pass, entry, act, result);
+    if (result.result !== 'done' || notifier === null) return;
+    for (const event of await notifier.notifyOwner(await noticeOf(pass, latest, { kind: round.kind, stage: 'stopped' }))) pass.parts.sink.emit(event);
+    return;
+  }
 }
 
 const noActor: ActResult = { result: 'refused', reason: 'interrupted', detail: 'this pass has no acting side' };
@@ -74,23 +86,23 @@ function withoutActor(actor: ContainerActor | null): ActResult | null {
 /** Reasons for which it is not known whether the stop is still due; every other says that it is not. */
 const UNKNOWN: ReadonlySet<ReasonCode> = new Set<ReasonCode>(['activity-unknown', 'claims-unknown', 'age-unknown', 'container-unknown', 'containers-unknown', 'container-not-settled']);
 
-/** The whole decision once more. Null: it stands. */
-async function doubtAbout({ target }: Decision<ContainerTarget>, { again }: LimitRound, fresh: Assessment): Promise<ActResult | null> {
+/** The whole decision once more, of the run that goes on now; or why nothing is to be done. */
+async function decidedAnew({ target }: Decision<ContainerTarget>, { again, outlivesRestart }: LimitRound, fresh: Assessment): Promise<Decision<ContainerTarget> | ActResult> {
   if (fresh.snapshot.engine.state === 'failed') return { result: 'refused', reason: 'containers-unknown', detail: fresh.snapshot.engine.why };
   const decision = await again(target, fresh);
   if (decision === null) return { result: 'already-gone', reason: 'gone', detail: REASONS.gone };
-  if (decision.target.startedAt !== target.startedAt) return { result: 'refused', reason: 'restarted', detail: REASONS.restarted };
-  if (decision.verb === 'stop' && decision.verdict === 'act') return null;
+  if (decision.target.startedAt !== target.startedAt && !outlivesRestart) return { result: 'refused', reason: 'restarted', detail: REASONS.restarted };
+  if (decision.verb === 'stop' && decision.verdict === 'act') return decision;
   return { result: UNKNOWN.has(decision.reason) ? 'refused' : 'already-gone', reason: decision.reason, detail: REASONS[decision.reason] };
 }
 
 /** The latest look where it is fresh enough, else a new one, which those who ask meanwhile share. */
-function freshLook(pass: Pass): () => Promise<Assessment> {
+function freshLook(pass: Pass): (notBefore: number) => Promise<Assessment> {
   let looking: Promise<Assessment> | null = null;
-  return async () => {
+  return async (notBefore) => {
     const { latest, parts } = pass;
     const ageMs = latest === null ? -1 : parts.clock.now() - latest.snapshot.takenAt;
-    if (latest !== null && ageMs >= 0 && ageMs <= FRESH_MS) return latest;
+    if (latest !== null && ageMs >= 0 && ageMs <= FRESH_MS && latest.snapshot.takenAt >= notBefore) return latest;
     looking ??= observe(pass).finally(() => { looking = null; });
     return looking;
   };

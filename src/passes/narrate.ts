@@ -9,7 +9,14 @@ import { containerEvents } from './narrate-containers.ts';
 /** One event for every source that did not tell everything. */
 export function observationEvents(snapshot: Snapshot): readonly GpuctlEvent[] {
   const sources: readonly (readonly [string, Observed<unknown>])[] = [['nvidia-smi', snapshot.driver], ['engine', snapshot.engine], ['processes', snapshot.processes]];
-  return sources.flatMap(([source, observed]) => sourceEvent(source, observed));
+  return [...sources.flatMap(([source, observed]) => sourceEvent(source, observed)), ...kernelLogEvents(snapshot.kernelLog)];
+}
+
+/** The kernel log is no source that an act needs: where it may not be read, nobody is to be woken. */
+function kernelLogEvents(log: Snapshot['kernelLog']): readonly GpuctlEvent[] {
+  if (log === undefined) return [];
+  const events = sourceEvent('kernel log', log);
+  return log.state === 'failed' && (log.code === 'not-permitted' || log.code === 'not-installed') ? events.map((event) => ({ ...event, level: 'info', alert: false })) : events;
 }
 
 function sourceEvent(source: string, observed: Observed<unknown>): readonly GpuctlEvent[] {

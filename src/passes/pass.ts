@@ -1,18 +1,23 @@
 import { type Assessment, assess, type Policy } from '../decide/assess.ts';
 import type { Budget, Trip } from '../decide/breaker.ts';
+import { foldReading } from '../decide/clock.ts';
 import { resolveReference } from '../decide/device-reference.ts';
+import { decideInventory, lostNamed } from '../decide/inventory.ts';
 import { type Lesson, learnFrom } from '../decide/learn.ts';
+import { settlingResets, withGapsOf } from '../decide/xid.ts';
 import type { Container } from '../model/container.ts';
 import type { Decision, Outcome, Verb } from '../model/decision.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
+import type { GpuctlEvent } from '../model/event.ts';
 import type { History } from '../model/history.ts';
 import { seen } from '../model/observation.ts';
 import { observationEvents } from './narrate.ts';
 import { type Activity, sampleActivity } from './activity-step.ts';
-import type { Actor, Clock, EventSink, Ledger, LimitsParts, Observer } from './ports.ts';
+import type { OpenCondition } from './conditions-step.ts';
+import type { Actor, Clock, ConditionLedger, EventSink, KernelLogLedger, Ledger, LimitsParts, MetricsSink, Observer, ResetParts } from './ports.ts';
 import { takeKeepRequests, type UserSide } from './user-side.ts';
 
-export type Job = 'health-check' | 'release-stale' | 'check-idle' | 'enforce-runtime' | 'cleanup-containers' | 'sample' | 'status';
+export type Job = 'health-check' | 'release-stale' | 'check-idle' | 'enforce-runtime' | 'cleanup-containers' | 'sample' | 'reset' | 'status';
 
 /** What a pass is given: the host, the memory, the rules. Only `cli/compose` builds the real ones. */
 export interface PassParts {
@@ -28,8 +33,18 @@ export interface PassParts {
   readonly actor: Actor | null;
   /** Absent: the pass has nothing to do with limits, and samples no activity. */
   readonly limits?: LimitsParts;
+  /** Absent: nothing is remembered of the kernel log (a dry run or a report). */
+  readonly kernelLog?: KernelLogLedger;
+  /** Absent: resets are journalled nowhere, and stop no services. */
+  readonly resets?: ResetParts;
   /** Absent: the pass has nothing to do with users (a dry run or a report). */
   readonly users?: UserSide;
+  /** Absent: the pass has nothing to do with conditions, or the ledger does not tell them. */
+  readonly conditions?: ConditionLedger;
+  /** Keeps admins in mind of an alert that lasts: it is told to them, subject to the cool-down, and is no event. */
+  readonly remind?: (event: GpuctlEvent) => void;
+  /** Absent: the pass leaves no numbers. */
+  readonly metrics?: MetricsSink;
   /** Why the pass was asked to end early; null: it was not. */
   readonly stopping: () => string | null;
 }
@@ -64,6 +79,8 @@ export interface Pass {
   latest: Assessment | null;
   /** What the first look saw the containers do; null before it, or where the pass has nothing to do with limits. */
   activity: Activity | null;
+  /** Open conditions after the pass, each with what it saw of it; null: not known, or not asked yet. */
+  conditions: readonly OpenCondition[] | null;
   round: number;
   /** UUIDs of the GPUs that were asked for; null: all, or not resolved yet. */
   selected: ReadonlySet<string> | null;
@@ -75,15 +92,15 @@ export function newPass(parts: PassParts, options: PassOptions): Pass {
     parts, options, startedAt,
     id: options.id,
     startedMonotonicMs: parts.clock.monotonicMs(),
-    decisions: [], outcomes: [], trips: [], first: null, latest: null, activity: null, round: 0, selected: null,
+    decisions: [], outcomes: [], trips: [], first: null, latest: null, activity: null, conditions: null, round: 0, selected: null,
   };
 }
 
 /** A fresh look at the host, judged. The first one of a pass that records teaches the ledger. */
 export async function observe(pass: Pass): Promise<Assessment> {
   const { parts, options } = pass;
-  const snapshot = await parts.observer.observe();
-  const before = assess(snapshot, parts.ledger.history(), parts.policy);
+  const snapshot = withGapsOf(await parts.observer.observe(), pass.latest?.snapshot);
+  const before = assess(snapshot, withClock(parts, parts.ledger.history()), parts.policy);
   const history = historyAfter(pass, before);
   const assessment = history === before.history ? before : assess(snapshot, history, parts.policy);
   if (pass.first === null) for (const event of observationEvents(assessment.snapshot)) parts.sink.emit(event);
@@ -111,12 +128,21 @@ export function nextRound(pass: Pass): number {
   return pass.round;
 }
 
+/** What the ledger knows of the host's clocks, and how they stand this instant. */
+function withClock({ clock }: PassParts, history: History): History {
+  if (clock.boot === undefined) return history;
+  const boot = clock.boot();
+  return { ...history, clock: boot === null ? (history.clock ?? []) : foldReading(history.clock ?? [], { ...boot, at: clock.now() }) };
+}
+
 /** What this look teaches: the ledger itself, or in a dry run the copy in hand. A report that remembers nothing learns nothing. */
 function historyAfter(pass: Pass, assessment: Assessment): History {
   const { options, parts } = pass;
   if (options.records) {
     remember(pass, assessment);
-    return parts.ledger.history();
+    const era = pass.first === null ? assessment.history.clock?.at(-1) : undefined;
+    if (era !== undefined) parts.ledger.recordClock?.(era);
+    return withClock(parts, parts.ledger.history());
   }
   return options.dryRun && options.acts ? learnFrom(assessment.history, lessonOf(pass, assessment)).history : assessment.history;
 }
@@ -131,6 +157,9 @@ function lessonOf({ parts }: Pass, { snapshot, claims }: Assessment): Lesson {
 function remember(pass: Pass, assessment: Assessment): void {
   const { ledger, sink } = pass.parts;
   const { engine, claims, owners, at } = lessonOf(pass, assessment);
+  const news = decideInventory(assessment.history.inventory ?? [], assessment.snapshot.driver);
+  if (news !== null) ledger.recordInventory?.(news, at);
+  rememberKernelLog(pass, assessment);
   for (const allocation of ledger.recordObservation(engine, claims, owners, at)) {
     sink.emit({
       action: 'gpu.allocation.observed',
@@ -142,16 +171,27 @@ function remember(pass: Pass, assessment: Assessment): void {
   }
 }
 
+/** What it said is kept before anything is decided on it; what a reset came after is over. A look at which nothing new was said is written down once a pass. */
+function rememberKernelLog({ parts, first }: Pass, { snapshot, history, gpus }: Assessment): void {
+  const { kernelLog } = parts;
+  const said = snapshot.kernelLog === undefined ? null : seen(snapshot.kernelLog);
+  if (kernelLog === undefined || said === null) return;
+  if (first === null || said.events.length > 0) kernelLog.recordKernelLog(said, snapshot.takenAt);
+  for (const { gpu, at } of settlingResets(gpus, history, snapshot.takenAt)) kernelLog.settleXids(gpu, at);
+}
+
 /** Is this device one that the pass was asked about? */
 export function isSelected({ selected }: Pass, gpuUuid: string): boolean {
   return selected === null || selected.has(gpuUuid);
 }
 
 /** Throws GpuctlError (exit 2) for a reference to no device of this host. Nothing is refused where nvidia-smi failed: then it is not known. */
-function selectDevices(references: readonly string[], { gpus, snapshot }: Assessment): ReadonlySet<string> {
+function selectDevices(references: readonly string[], { gpus, snapshot, history }: Assessment): ReadonlySet<string> {
   const uuids = references.flatMap((reference) => {
     const named = resolveReference(reference, gpus);
     if (named.length > 0 || snapshot.driver.state === 'failed') return named.map((device) => device.gpuUuid);
+    const lost = lostNamed(reference, history.inventory ?? [], snapshot.driver);
+    if (lost !== null) return [lost.gpuUuid];
     const there = gpus.map((gpu) => `${gpu.index ?? '?'} (${gpu.uuid})`).join(', ');
     throw new GpuctlError(`${JSON.stringify(reference)} names no device of this host`, { code: 'no-such-device', exitCode: ExitCode.usage, hint: `there are: ${there === '' ? 'none' : there}` });
   });

@@ -1,10 +1,18 @@
+import type { ClockEra, ClockReading } from '../model/clock.ts';
 import type { Allocation, History, MemorySample, ReleaseReason, ResetWant } from '../model/history.ts';
 import type { Claim } from '../model/claim.ts';
-import type { ActivitySample, ContainerCounters, DeviceUse, IdleClock, KeepAlive, LimitKind, Warning, WarningStage } from '../model/activity.ts';
+import type { ActivitySample, ContainerCounters, DeviceUse, IdleClock, KeepAlive, LimitKind, ProcessUse, Warning, WarningStage } from '../model/activity.ts';
 import type { ContainerTarget, GpuTarget, Outcome, ProcessTarget, Result, Target, Verb } from '../model/decision.ts';
 import type { GpuctlEvent } from '../model/event.ts';
+import type { HealthUpdate } from '../model/health.ts';
+import type { Condition, ConditionVerdict, UntoldChange } from '../model/condition.ts';
 import type { Container, EngineView } from '../model/container.ts';
+import type { KernelLogCursor, KernelLogView } from '../model/kernel-log.ts';
+import type { Observed } from '../model/observation.ts';
 import type { ReasonCode } from '../model/reason.ts';
+import type { InventoryNews } from '../model/lost.ts';
+import type { BoardDebt, Debt, ResetRun, ResetStepKind } from '../model/reset.ts';
+import type { MetricsView } from '../model/metrics.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 
 /** The clock of a pass. `now` is wall time in milliseconds since 1970 UTC, `monotonicMs` only measures durations. */
@@ -12,6 +20,8 @@ export interface Clock {
   now(): number;
   monotonicMs(): number;
   sleep(ms: number): Promise<void>;
+  /** This boot, and how long it has lasted; null: not known. Absent: the boot clock is not looked at, and the wall clock is trusted. */
+  boot?(): Pick<ClockReading, 'bootId' | 'uptimeMs'> | null;
 }
 
 /** Reads the host. Never throws for what a host can do: a source that fails says so in the snapshot. */
@@ -36,8 +46,8 @@ export interface ActResult {
 export interface Actor {
   /** TERM to all, one grace for all, KILL, look again. One result a target, in order. */
   endProcesses(targets: readonly ProcessTarget[], checks: EndingChecks): Promise<readonly ActResult[]>;
-  /** Resets exactly this GPU by bus id and verifies that it came back as it was. */
-  resetGpu(target: GpuTarget, before: Snapshot): Promise<ActResult>;
+  /** Resets exactly this GPU by bus id, verifies that it came back as it was and puts back what it can. Rejects only with what the journal throws. */
+  resetGpu(target: GpuTarget, before: Snapshot, journal: ResetJournal): Promise<ActResult>;
 }
 
 /** What the acting side asks while it ends processes. */
@@ -77,20 +87,122 @@ export interface Ledger {
   endAct(act: number, outcome: Pick<Outcome, 'result' | 'reason' | 'detail'>, at: number): void;
   /** Learns the engine and its containers; returns the allocations that were not known before. */
   recordObservation(engine: EngineView | null, claims: readonly Claim[], owners: ReadonlyMap<string, string | null>, at: number): readonly Allocation[];
-  /** Only a trusted engine's id; replaces the known one where an admin accepted it. */
-  acceptEngine(engineId: string): void;
+  /** Replaces the known engine where an admin accepted another; null: podman, which has no lasting id. */
+  acceptEngine(engineId: string | null, kind?: EngineView['kind']): void;
+  /** Keeps an era, in the place of what was known of the same number. */
+  recordClock?(era: ClockEra): void;
   recordMemory(samples: readonly MemorySample[]): void;
+  /** Replaces all that was known of these devices. */
+  recordHealth?(update: HealthUpdate): void;
   release(allocation: Pick<Allocation, 'containerId' | 'startedAt' | 'gpuUuid' | 'migUuid'>, reason: ReleaseReason, at: number): void;
   wantReset(want: ResetWant): void;
   withdrawReset(gpuUuid: string): void;
   recordReset(gpuUuid: string, succeeded: boolean, at: number): void;
   quarantine(gpuUuid: string, at: number): void;
+  /** The GPUs that were seen, and those that were not. Absent: no inventory is kept. */
+  recordInventory?(news: InventoryNews, at: number): void;
   close(): void;
+}
+
+/** One step of a reset, before it is taken. */
+export interface ResetIntent {
+  readonly kind: ResetStepKind;
+  /** The unit, for `stop-service`. */
+  readonly subject: string | null;
+  /** What must be put back if nothing after this is ever written. */
+  readonly debts: readonly Debt[];
+}
+
+/** The journal of resets. Durable when a method returns; every method may throw LedgerError. */
+export interface ResetLedger {
+  /** Returns the number of the run. */
+  beginReset(passId: string, target: GpuTarget, at: number): number;
+  /** Before a step is taken, together with its debts. Returns the number of the step. */
+  beginStep(run: number, intent: ResetIntent, at: number): number;
+  endStep(step: number, end: StepResult, at: number): void;
+  endReset(run: number, at: number): void;
+  /** It is as it was again. */
+  payDebt(gpuUuid: string, debt: Debt, at: number): void;
+  /** It could not be put back; it stays. */
+  oweDebt(gpuUuid: string, debt: Debt, why: string): void;
+  /** Did the run of this pass and GPU come to the reset itself? Null: there is no such run. */
+  wasTried(passId: string, gpuUuid: string): boolean | null;
+  /** Runs that were cut off, and runs with an open debt, oldest first. */
+  unsettled(): readonly ResetRun[];
+  quarantined(): readonly { readonly gpuUuid: string; readonly at: number }[];
+  /** An admin takes the device as it is: no quarantine, a new count of resets, no debts. Returns what was given up. */
+  clearQuarantine(gpuUuid: string, at: number): readonly Debt[];
+}
+
+/** How one step ended. Never thrown. */
+export interface StepResult {
+  readonly result: 'done' | 'failed';
+  readonly detail: string;
+}
+
+/** What the acting side writes while it resets one GPU. Every method may throw LedgerError, and then nothing more may be changed. */
+export interface ResetJournal {
+  begin(intent: ResetIntent): number;
+  end(step: number, result: StepResult): void;
+  /** Open debts of this GPU, those of earlier resets included; without services. */
+  debts(): readonly BoardDebt[];
+  paid(debt: BoardDebt): void;
+  owed(debt: BoardDebt, why: string): void;
+}
+
+/** `unsettled`: it is starting or stopping. `absent`: systemd knows no such unit. */
+export type ServiceState = 'active' | 'inactive' | 'unsettled' | 'absent' | 'unknown';
+
+/** What a reset does to services, and what puts back what it took. Every call ends by a deadline of its own and never throws. */
+export interface ResetHelper {
+  serviceState(unit: string): Promise<ServiceState>;
+  stopService(unit: string): Promise<StepResult>;
+  startService(unit: string): Promise<StepResult>;
+  /** Puts one setting of one GPU back; null: it is of a kind that only an admin can put back. */
+  restore(target: GpuTarget, debt: BoardDebt): Promise<StepResult | null>;
+}
+
+/** What a pass that resets has besides. */
+export interface ResetParts {
+  readonly ledger: ResetLedger;
+  /** Null: nothing may be acted on. */
+  readonly helper: ResetHelper | null;
+}
+
+/** What is remembered of the kernel log. Durable when a method returns; every method may throw LedgerError. */
+export interface KernelLogLedger {
+  /** How far it was read; null: never. */
+  cursor(): KernelLogCursor | null;
+  /** Keeps the errors of devices and how far the log was read. */
+  recordKernelLog(view: KernelLogView, seenAt: number): void;
+  /** The GPU was reset successfully: what happened to it before is over. */
+  settleXids(gpu: { readonly uuid: string; readonly pciBusId: string }, resetAt: number): void;
 }
 
 /** Where events go. `emit` never throws: an event file that cannot be written is reported on stderr, once. */
 export interface EventSink {
   emit(event: GpuctlEvent): void;
+  /** True: some event of this run is not where it belongs. Absent: nobody knows. */
+  failed?(): boolean;
+  /** Is this text in what was written lately? Absent: nobody knows. */
+  holds?(text: string): boolean;
+}
+
+/** What is remembered of conditions. Durable when a method returns; every method may throw LedgerError. */
+export interface ConditionLedger {
+  /** Open ones, in the order in which they were raised. */
+  open(): readonly Condition[];
+  /** Keeps what one pass made of them, changes and all, in one transaction: all of it or nothing. */
+  settle(verdict: ConditionVerdict, at: number): void;
+  /** Changes that may not be among the events yet, oldest first. */
+  untold(): readonly UntoldChange[];
+  markTold(numbers: readonly number[]): void;
+}
+
+/** Where the numbers of a pass go that others collect. Throws what the file system says; the pass goes on without. */
+export interface MetricsSink {
+  /** Replaces what was there; does nothing where nobody collects. */
+  write(view: MetricsView): void;
 }
 
 /** The host's lock. Null: somebody else holds it. Frees itself when the process dies. */
@@ -101,6 +213,8 @@ export interface Lock {
 /** Reads the counters of running containers; one that cannot be read says so in its readings. */
 export interface ActivityObserver {
   counters(containers: readonly Container[]): Promise<readonly ContainerCounters[]>;
+  /** What each process uses of its device: one call of the driver, asked only where containers share one. Absent: nobody tells. */
+  processUse?(): Promise<Observed<readonly ProcessUse[]>>;
 }
 
 /** What limits need to be remembered. Durable when a method returns; every method may throw LedgerError. */
@@ -119,6 +233,11 @@ export interface LimitsLedger {
   clearWarnings(containerId: string, kind: LimitKind): void;
   keepAlives(): readonly KeepAlive[];
   recordKeepAlive(keep: KeepAlive): void;
+  /** Refusals of the last day, oldest first; a few for each user. */
+  keepRefusals?(): readonly (KeepRefusal & { readonly at: number })[];
+  recordKeepRefusal?(refusal: KeepRefusal, at: number): void;
+  /** What was refused to this user counts no more: he was granted something since. */
+  forgetKeepRefusals?(uid: number): void;
   /** Containers that were once seen to be managed, by id. */
   onceManaged(): ReadonlySet<string>;
   recordManaged(containerIds: readonly string[]): void;
@@ -155,7 +274,7 @@ export interface LimitsParts {
   readonly actor: ContainerActor | null;
   readonly notifier: Notifier | null;
   /** The first run of a job at or after an instant, by the schedule; null: there is none. */
-  readonly nextRun: (job: 'check-idle' | 'enforce-runtime', after: number) => Promise<number | null>;
+  readonly nextRun: (job: 'sample' | 'release-stale' | 'check-idle' | 'enforce-runtime' | 'cleanup-containers', after: number) => Promise<number | null>;
 }
 
 /** That an admin's sink was told of a subject, and by which job's pass. */

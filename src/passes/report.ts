@@ -1,5 +1,7 @@
 import { exitCodeOf } from '../decide/exit-code.ts';
 import { decideVerdict } from '../decide/findings.ts';
+import { type CheckResult, decideChecks } from '../decide/health.ts';
+import { defaultHealthRules, healthFactsOf, type HealthRules } from '../decide/health/facts.ts';
 import type { Claim } from '../model/claim.ts';
 import type { Decision, Outcome } from '../model/decision.ts';
 import type { Gpu } from '../model/device.ts';
@@ -10,6 +12,7 @@ import { seen } from '../model/observation.ts';
 import { known } from '../model/reading.ts';
 import { isoTime } from '../model/time.ts';
 import type { Assessment } from '../decide/assess.ts';
+import type { OpenCondition } from './conditions-step.ts';
 import { isSelected, type Job, type Pass } from './pass.ts';
 
 type SourceState = 'complete' | 'partial' | 'failed';
@@ -23,12 +26,28 @@ export interface PassReport {
   readonly dry_run: boolean;
   readonly started_at: string;
   readonly ended_at: string;
+  /** Given: nothing of this is about the host as it is, but as it was captured then. */
+  readonly replay?: { readonly at: string; readonly scrubbed: boolean; readonly gpuctl: string };
   readonly exit: ExitCode;
-  readonly observed: { readonly nvidia_smi: SourceState; readonly engine: SourceState; readonly processes: SourceState };
+  readonly observed: { readonly nvidia_smi: SourceState; readonly engine: SourceState; readonly processes: SourceState; readonly kernel_log?: SourceState };
   readonly devices: readonly DeviceReport[];
   readonly decisions: readonly Decision[];
   readonly outcomes: readonly Outcome[];
   readonly findings: readonly Finding[];
+  /** Open ones, after a pass that records; as the ledger has them otherwise. Null: not known. */
+  readonly conditions: readonly ConditionReport[] | null;
+}
+
+/** A finding that lasts. `this_run`: whether this run saw it too, would have seen it and did not (`gone`), or could not have seen it. */
+export interface ConditionReport {
+  readonly id: string;
+  readonly subject: Finding['subject'];
+  readonly severity: Finding['severity'];
+  readonly message: string;
+  readonly remedy: string;
+  readonly first_seen_at: string;
+  readonly last_seen_at: string;
+  readonly this_run: OpenCondition['thisRun'];
 }
 
 export interface DeviceReport {
@@ -46,6 +65,15 @@ export interface DeviceReport {
   /** Null: the list is not known, which is not the same as empty. */
   readonly processes: readonly ProcessReport[] | null;
   readonly findings: readonly Finding[];
+  /** Every check of the device's own readings and what it said, in the report of a health check alone. */
+  readonly checks?: readonly CheckReport[];
+}
+
+/** `unsupported`, `unknown`, `learning`, `not-now` and `off` are neither healthy nor faulty; `why` says more where there is more to say. */
+export interface CheckReport {
+  readonly id: string;
+  readonly state: CheckResult['verdict']['state'];
+  readonly why?: string;
 }
 
 export interface ClaimReport {
@@ -75,10 +103,21 @@ export function reportOf(pass: Pass, findings: readonly Finding[], exit: ExitCod
       nvidia_smi: latest?.snapshot.driver.state ?? 'failed',
       engine: latest?.snapshot.engine.state ?? 'failed',
       processes: latest?.snapshot.processes.state ?? 'failed',
+      ...(latest?.snapshot.kernelLog === undefined ? {} : { kernel_log: latest.snapshot.kernelLog.state }),
     },
-    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => deviceReport(gpu, latest, findings, parts.ownerOf)),
+    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => ({ ...deviceReport(gpu, latest, findings, parts.ownerOf), ...(options.job === 'health-check' ? { checks: checkReports(gpu, latest, parts.policy.health ?? defaultHealthRules) } : {}) })),
     decisions: pass.decisions, outcomes: pass.outcomes, findings,
+    conditions: pass.conditions?.map(conditionReport) ?? null,
   };
+}
+
+function conditionReport({ condition, thisRun }: OpenCondition): ConditionReport {
+  const { id, subject, severity, message, remedy, firstSeenAt, lastSeenAt } = condition;
+  return { id, subject, severity, message, remedy, first_seen_at: isoTime(firstSeenAt), last_seen_at: isoTime(lastSeenAt), this_run: thisRun };
+}
+
+function checkReports(gpu: Gpu, assessment: Assessment, rules: HealthRules): readonly CheckReport[] {
+  return decideChecks(healthFactsOf(gpu, assessment, rules)).map(({ check, verdict }) => ({ id: check.id, state: verdict.state, ...('why' in verdict ? { why: verdict.why } : {}) }));
 }
 
 function deviceReport(gpu: Gpu, { claims, ownership, snapshot }: Assessment, findings: readonly Finding[], ownerOf: Pass['parts']['ownerOf']): DeviceReport {

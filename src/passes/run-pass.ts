@@ -5,9 +5,13 @@ import type { Finding } from '../model/finding.ts';
 import { known } from '../model/reading.ts';
 import { isSelected, newPass, type Pass, type PassOptions, type PassParts } from './pass.ts';
 import { exitCodeFor, reportOf, type PassReport } from './report.ts';
+import { settleConditions } from './conditions-step.ts';
+import { shareMetrics } from './metrics-step.ts';
 import { willAct } from './carry-out.ts';
 import { shareWithUsers } from './user-side.ts';
-import type { InFlightAct } from './ports.ts';
+import { rememberHealth } from './remember-health.ts';
+import { recoverResets } from './recover-resets.ts';
+import { countInFlight } from './reset-count.ts';
 
 /**
  * The frame around every pass: the ledger proves that it can be written before anything is done, what an earlier pass
@@ -16,14 +20,18 @@ import type { InFlightAct } from './ports.ts';
 export async function runPass(parts: PassParts, options: PassOptions, story: (pass: Pass) => Promise<void>): Promise<PassReport> {
   const pass = newPass(parts, options);
   openPass(pass);
+  await recoverResets(pass);
   await story(pass);
   const findings = findingsOf(pass);
   const exit = exitCodeFor(pass, options.dryRun && options.acts ? leftAfterResets(findings, pass.decisions) : findings);
   rememberMemory(pass);
+  rememberHealth(pass);
   healthEvents(pass, findings);
+  settleConditions(pass, findings);
   if (options.records) parts.ledger.endPass(pass.id, parts.clock.now(), exit);
   const report = reportOf(pass, findings, exit);
-  if (options.records) shareWithUsers(pass, report);
+  if (options.records) await shareWithUsers(pass, report);
+  if (options.records) shareMetrics(pass);
   parts.sink.emit({
     action: 'pass.ended',
     message: `${options.job} ended with exit code ${exit}`,
@@ -40,17 +48,8 @@ function openPass({ parts, options, id, startedAt }: Pass): void {
   if (!options.records) return;
   ledger.beginPass({ id, job: options.job, startedAt });
   const acts = ledger.takeInFlight(id);
-  countResets(parts, acts);
+  countInFlight(parts, acts);
   if (acts.length > 0) sink.emit({ action: 'pass.recovered', message: `${acts.length} acts of an earlier pass were in flight when it was killed; the host is looked at anew`, facts: { acts } });
-}
-
-/** A reset that was in flight was tried, however it ended: it counts for the cool-down, once. */
-function countResets({ ledger }: PassParts, acts: readonly InFlightAct[]): void {
-  const { resets } = ledger.history();
-  for (const { verb, target, at } of acts) {
-    if (verb !== 'reset' || target.kind !== 'gpu') continue;
-    if (!resets.some((reset) => reset.gpuUuid === target.uuid && reset.at >= at)) ledger.recordReset(target.uuid, false, at);
-  }
 }
 
 function findingsOf(pass: Pass): readonly Finding[] {
@@ -58,7 +57,7 @@ function findingsOf(pass: Pass): readonly Finding[] {
   const { limits, clock } = pass.parts;
   const wasted = limits === undefined ? [] : decideWaste({ uses: limits.ledger.deviceUse(wasteSince(clock.now())), allocations: pass.latest.history.allocations, now: clock.now() });
   const decided = decisionFindings({ decisions: pass.decisions, outcomes: pass.outcomes, trips: pass.trips, acts: pass.options.acts });
-  return [...observationFindings(pass.latest, pass.parts.policy), ...wasted, ...decided].filter((finding) => finding.subject.gpu === undefined || isSelected(pass, finding.subject.gpu));
+  return [...observationFindings(pass.latest, pass.parts.policy), ...wasted, ...decided].filter(({ id, subject }) => (subject.gpu === undefined || isSelected(pass, subject.gpu)) && pass.parts.policy.health?.disabled.has(id) !== true);
 }
 
 /** Memory that nobody explains, as the first look saw it: what later passes judge dirt by. */

@@ -20,6 +20,7 @@ export async function runtimeRound(pass: Pass): Promise<void> {
   const decide = deciding(pass, assessment, context);
   await carryOutLimits(pass, limits, {
     kind: 'runtime',
+    outlivesRestart: policy.runtimeCounts === 'since-first-start',
     decisions: containersIn(assessment).filter((each) => isLive(each.state)).map(decide),
     total: countManaged(assessment, (each) => policy.rulesOf(each, clock.now())),
     graceMsOf: graceOf(assessment, policy, clock.now()),
@@ -53,6 +54,7 @@ function deciding({ parts }: Pass, assessment: Assessment, { limits, policy, rou
       standing: standingOf(claimsNow(container, assessment, claiming), rules),
       firstStartAt: firstStarts.get(container.id) ?? null,
       firstPassAt: assessment.history.firstPassAt,
+      clock: assessment.history.clock,
       warnings: warnings.get(container.id) ?? [],
     });
   };

@@ -1,6 +1,7 @@
 import type { KeepAlive } from '../model/activity.ts';
 import { claimingIds, claimsNow, standingOf } from '../decide/managed.ts';
 import { decideDirt } from '../decide/dirt.ts';
+import { currentXids } from '../decide/xid.ts';
 import { isDemandHigh } from '../decide/demand.ts';
 import { decideKeepRequest, type KeepAnswer } from '../decide/keep-request.ts';
 import type { LimitPolicy } from '../decide/limit-rules.ts';
@@ -14,7 +15,8 @@ import { isoTime } from '../model/time.ts';
 import { printable } from '../model/text.ts';
 import { freeGpus, freeMigs } from './free.ts';
 import type { Pass } from './pass.ts';
-import type { KeepRequest, KeepRequests, LimitsLedger, UserExports } from './ports.ts';
+import { type DatedProspect, datingBy } from './dated-outlook.ts';
+import type { KeepRequest, KeepRequests, LimitsLedger, LimitsParts, UserExports } from './ports.ts';
 import type { DeviceReport, PassReport } from './report.ts';
 
 /** How a pass deals with the users of the host who are not root: what they may read of it, and what they ask of it. */
@@ -27,13 +29,14 @@ export interface UserSide {
 
 /** What the outlook of a container needs of a pass. */
 export interface OutlookParts {
-  readonly ledger: Pick<LimitsLedger, 'idleClocks' | 'firstStarts' | 'keepAlives' | 'recordKeepAlive' | 'warnings' | 'onceManaged'>;
+  readonly ledger: Pick<LimitsLedger, 'idleClocks' | 'firstStarts' | 'keepAlives' | 'keepRefusals' | 'recordKeepAlive' | 'warnings' | 'onceManaged'>;
   readonly policy: LimitPolicy;
+  readonly nextRun: LimitsParts['nextRun'];
 }
 
 /** Null: the pass has nothing to do with limits. */
 export function outlookParts({ limits, policy }: Pick<Pass['parts'], 'limits' | 'policy'>): OutlookParts | null {
-  return limits === undefined || policy.limits === undefined ? null : { ledger: limits.ledger, policy: policy.limits };
+  return limits === undefined || policy.limits === undefined ? null : { ledger: limits.ledger, policy: policy.limits, nextRun: limits.nextRun };
 }
 
 /**
@@ -41,12 +44,18 @@ export function outlookParts({ limits, policy }: Pick<Pass['parts'], 'limits' | 
  * they wait. Never throws for what users can do.
  */
 export function takeKeepRequests({ parts }: Pass, { snapshot }: Assessment): void {
-  const { users, sink } = parts;
+  const { users, sink, limits, clock } = parts;
   const engine = seen(snapshot.engine);
   if (users === undefined || engine === null || outlookParts(parts) === null) return;
   const taken = attempt(parts, 'the folder of keep requests cannot be read', () => users.requests.take());
+  for (const refusal of taken?.refused ?? []) limits?.ledger.recordKeepRefusal?.(refusal, clock.now());
   for (const { uid, why } of taken?.refused ?? []) sink.emit({ action: 'keep.refused', message: `a request of uid ${uid} was thrown away: ${why}`, outcome: 'failure', facts: { uid } });
-  for (const request of taken?.requests ?? []) answerKeepRequest(parts, { request, containers: engine.containers });
+  for (const request of taken?.requests ?? []) {
+    const answer = answerKeepRequest(parts, { request, containers: engine.containers });
+    // Whoever dropped a wish is not there to be answered.
+    if (answer.granted) limits?.ledger.forgetKeepRefusals?.(request.uid);
+    else limits?.ledger.recordKeepRefusal?.({ uid: request.uid, why: answer.why }, clock.now());
+  }
 }
 
 interface Asked {
@@ -81,14 +90,15 @@ function ownerUidOf(container: InspectedContainer, { ownerOf, users }: Pick<Pass
 }
 
 /** Writes what users without root may read. What was not seen is not written: the earlier files stay, and tell their age. */
-export function shareWithUsers(pass: Pass, report: PassReport): void {
+export async function shareWithUsers(pass: Pass, report: PassReport): Promise<void> {
   const { users } = pass.parts;
   const { latest } = pass;
   if (users === undefined || latest === null) return;
+  const whys = seen(latest.snapshot.engine) === null ? null : await whyExports(pass, latest);
   attempt(pass.parts, 'what users may read could not be written', () => {
     // A pass that was asked about some devices only does not speak of the others.
     if (pass.selected === null) users.exports.writePublic(publicExport(pass, latest, report));
-    if (seen(latest.snapshot.engine) !== null) users.exports.writeWhys(whyExports(pass, latest));
+    if (whys !== null) users.exports.writeWhys(whys);
   });
 }
 
@@ -123,32 +133,42 @@ function publicExport({ id, parts, options }: Pass, latest: Assessment, { observ
 }
 
 /** Not every pass judges dirt; a device that is dirty is not free in any. */
-function judgedByMemory(device: DeviceReport, { gpus, history }: Assessment, { policy, clock }: Pass['parts']): DeviceReport {
+function judgedByMemory(device: DeviceReport, { gpus, history, snapshot }: Assessment, { policy, clock }: Pass['parts']): DeviceReport {
   const gpu = gpus.find((each) => each.uuid === device.uuid);
   if (gpu === undefined || device.verdict !== 'clean') return device;
-  const dirt = decideDirt({ gpu, history, ghosts: [], afterEnding: null, toleranceMiB: policy.toleranceMiB, now: clock.now() });
+  const dirt = decideDirt({ gpu, history, ghosts: [], afterEnding: null, toleranceMiB: policy.toleranceMiB, now: clock.now(), xids: currentXids(snapshot, history) });
   return dirt.kind === 'dirty' ? { ...device, verdict: 'dirty' } : device;
 }
 
 /** What each `why/<uid>.json` holds, a contract: the user's own containers. An owner whom this host does not know gets none. */
-function whyExports({ id, parts }: Pass, latest: Assessment): ReadonlyMap<number, object> {
+async function whyExports({ id, parts }: Pass, latest: Assessment): Promise<ReadonlyMap<number, object>> {
   const outlook = outlookParts(parts);
   if (outlook === null) return new Map();
+  const now = parts.clock.now();
   const containers = (seen(latest.snapshot.engine)?.containers ?? []).filter((each): each is InspectedContainer => each.inspected);
   const byUid = Map.groupBy(containers, (container) => ownerUidOf(container, parts));
-  const describe = describing(latest, outlook, parts.clock.now());
-  const head = { schema: 1, host: parts.host, at: isoTime(parts.clock.now()), pass: id };
-  return new Map([...byUid].flatMap(([uid, mine]) => (uid === null ? [] : [[uid, { ...head, uid, containers: mine.map(describe) }] as const])));
+  const refusals = Map.groupBy(outlook.ledger.keepRefusals?.().filter(({ at }) => at <= now && now - at < REFUSAL_SHOWN_MS) ?? [], ({ uid }) => uid);
+  const describe = describing(latest, outlook, now);
+  const uids = new Set([...byUid.keys(), ...refusals.keys()].filter((uid) => uid !== null));
+  return new Map(await Promise.all([...uids].map(async (uid): Promise<[number, object]> => [uid, {
+    schema: 1, host: parts.host, at: isoTime(now), pass: id, uid,
+    containers: await Promise.all((byUid.get(uid) ?? []).map(describe)),
+    keep_refused: (refusals.get(uid) ?? []).map(({ at, why }) => ({ at: isoTime(at), why: printable(why) })),
+  }])));
 }
 
+/** Whoever asked in the morning still sees the answer in the evening. */
+const REFUSAL_SHOWN_MS = 24 * 3_600_000;
+
 /** What is known of one container's future. */
-export function describing(latest: Assessment, { ledger, policy }: OutlookParts, now: number): (container: InspectedContainer) => ContainerOutlook {
+export function describing(latest: Assessment, { ledger, policy, nextRun }: OutlookParts, now: number): (container: InspectedContainer) => Promise<ContainerOutlook> {
+  const dated = datingBy(nextRun, now);
   const [clocks, firstStarts, wishes, warnings, once] = [ledger.idleClocks(), ledger.firstStarts(), ledger.keepAlives(), ledger.warnings(), ledger.onceManaged()];
   const claiming = claimingIds(latest);
   const containers = seen(latest.snapshot.engine)?.containers ?? [];
   const infrastructure = new Set(containers.filter((each) => each.inspected && policy.rulesOf(each, now).infrastructure).map((each) => each.id));
   const highDemand = isDemandHigh(latest, infrastructure, policy.highDemand.atPercent);
-  return (container) => {
+  return async (container) => {
     const rules = policy.rulesOf(container, now);
     const claims = claimsNow(container, latest, claiming);
     const managed = claims === false && once.has(container.id) ? true : claims;
@@ -156,11 +176,12 @@ export function describing(latest: Assessment, { ledger, policy }: OutlookParts,
     const prospects = decideOutlook({
       container, rules, policy, highDemand, clock, wishes, now,
       standing: standingOf(managed, rules), firstStartAt: firstStarts.get(container.id) ?? null, firstPassAt: latest.history.firstPassAt,
+      warnings, ...(latest.history.clock !== undefined && { hostClock: latest.history.clock }),
     });
     return {
       id: container.id, name: container.name, state: container.state, owner: rules.owner,
       devices: [...new Set(latest.claims.claims.filter((claim) => claim.containerId === container.id && !claim.released).map((claim) => claim.migUuid ?? claim.gpuUuid))],
-      prospects: prospects.map(prospectReport),
+      prospects: (await Promise.all(prospects.map(dated))).map(prospectReport),
       warnings: warnings.filter((each) => each.containerId === container.id).map(({ kind, stage, at }) => ({ kind, stage, at: isoTime(at) })),
       keep_alive_max_ms: rules.keepAliveMaxMs,
     };
@@ -182,14 +203,19 @@ export interface ContainerOutlook {
 
 export interface ProspectReport {
   readonly what: Prospect['what'];
-  /** Null: there is no such time, `reason` says why. */
+  /** When the first pass of the schedule begins that may do it, or, without such a pass, when the limit is reached; null: there is no such time, `reason` says why. */
   readonly at: string | null;
+  /** That pass; null: the schedule has none. Not given: written by an older gpuctl. */
+  readonly job?: string | null;
+  /** When the limit is reached. */
+  readonly due_at: string | null;
   readonly reason: string | null;
   readonly explanation: string | null;
   readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null };
   readonly spent_ms: number | null;
 }
 
-function prospectReport({ what, at, why, limit, spentMs }: Prospect): ProspectReport {
-  return { what, at: at === null ? null : isoTime(at), reason: why, explanation: why === null ? null : REASONS[why], limit, spent_ms: spentMs };
+function prospectReport({ what, at, job, passAt, why, limit, spentMs }: DatedProspect): ProspectReport {
+  const iso = (instant: number | null): string | null => (instant === null ? null : isoTime(instant));
+  return { what, at: iso(passAt ?? at), job: passAt === null ? null : job, due_at: iso(at), reason: why, explanation: why === null ? null : REASONS[why], limit, spent_ms: spentMs };
 }

@@ -64,3 +64,26 @@ function endsInTheMiddle(fd: number): boolean {
   const last = Buffer.alloc(1);
   return readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
 }
+
+/** What a pass writes fits in it many times over. */
+const LATELY_BYTES = 1024 * 1024;
+
+/** Does the end of the file, or of the one that logrotate made of it last, hold this text? A file that cannot be read holds nothing. */
+export function holdsLately(file: string, text: string): boolean {
+  return [file, `${file}.1`].some((each) => endOf(each).includes(text));
+}
+
+function endOf(file: string): string {
+  try {
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const { size } = fstatSync(fd);
+      const end = Buffer.alloc(Math.min(size, LATELY_BYTES));
+      return end.toString('utf8', 0, readSync(fd, end, 0, end.length, size - end.length));
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return '';
+  }
+}

@@ -1,5 +1,5 @@
 import type { EventSink } from '../passes/ports.ts';
-import { createLineFile, type LineFile } from './event-file.ts';
+import { createLineFile, holdsLately, type LineFile } from './event-file.ts';
 import { type EventContext, renderEvent } from './events.ts';
 
 /** Standard output or error, as far as it is needed here. */
@@ -20,6 +20,7 @@ export interface EventSinkOptions {
 export interface OpenEventSink extends EventSink {
   /** True: at least one event is not in the file. */
   failed(): boolean;
+  holds(text: string): boolean;
   close(): void;
 }
 
@@ -45,6 +46,7 @@ export function createEventSink({ file, context, stderr, stdout }: EventSinkOpti
       stdout?.write(line);
     },
     failed: () => failed,
+    holds: (text) => file !== null && holdsLately(file, text),
     close: () => { attempt(() => { lines?.close(); }); },
   };
 }

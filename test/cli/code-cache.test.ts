@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const NODE = join(ROOT, 'node_modules', '.bin', 'node');
 const FILES = ['gpuctl.cjs', 'gpuctl.cache', 'start.cjs'];
 /** As the launcher gives them. */
-const FLAGS = /exec "\$node" (.*?) ?"\$root/.exec(readFileSync(join(ROOT, 'bin', 'gpuctl'), 'utf8'))?.[1]?.split(' ').filter(Boolean) ?? [];
+const FLAGS = /exec "\$node" (.*?) ?"\$root/.exec(readFileSync(join(ROOT, 'bin', 'gpuctl'), 'utf8'))?.[1]?.split(' ').filter(Boolean).map((flag) => flag.replace('$young', '32')) ?? [];
 
 let dist: string;
 beforeEach(() => {

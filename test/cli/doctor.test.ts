@@ -129,6 +129,23 @@ describe('gpuctl doctor --accept-engine', () => {
     expect(bad(await doctor(['--json']))).toEqual(after);
   });
 
+  it('takes Docker for another engine where the ledger was begun under podman, until an admin accepts it, and tells that', async () => {
+    const { host, engine, doctor } = await useGoodHost();
+    engine.podman = true;
+    expect((await host.gpuctl(['sample'])).exitCode).toBe(0);
+    engine.podman = false;
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 3, stdout: expect.stringContaining('docker answers on this socket, the ledger knows podman') });
+    expect(checksIn(await doctor(['--json'])).find(({ id }) => id === 'engine')?.remedy).toContain('gpuctl doctor --accept-engine');
+    const accepted = await doctor(['--accept-engine', '--yes']);
+    expect(accepted).toMatchObject({ exitCode: 0, stderr: 'gpuctl: accepted: AAAA:BBBB is the engine of this host from now on\n' });
+    expect(accepted.events).toMatchObject([{ 'event.action': 'engine.accepted', 'gpuctl.engine': { kind: 'docker', id: 'AAAA:BBBB' }, 'gpuctl.was': { kind: 'podman' } }]);
+    expect((await host.gpuctl(['sample'])).exitCode).toBe(0);
+    engine.podman = true;
+    expect((await host.gpuctl(['sample'])).exitCode).toBe(3);
+    expect((await doctor(['--accept-engine', '--yes'])).stderr).toBe('gpuctl: accepted: podman is the engine of this host from now on\n');
+    expect((await host.gpuctl(['sample'])).exitCode).toBe(0);
+  });
+
   it('waits for nobody: while a pass runs it exits 75 and changes nothing', async () => {
     const { host, doctor } = await useReplacedEngine();
     const holder = spawn('flock', ['-x', join(host.dir, 'run', 'lock'), 'sh', '-c', 'echo held; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
@@ -136,6 +153,26 @@ describe('gpuctl doctor --accept-engine', () => {
     await new Promise((resolve) => { holder.stdout.once('data', resolve); });
     expect(await doctor(['--accept-engine', '--yes'])).toMatchObject({ exitCode: 75 });
     expect(bad(await doctor(['--json']))).toEqual([['engine', 'failure']]);
+  });
+
+  it('lets the engine be trusted though it has forgotten a container that runs, until it lists it and forgets it anew', async () => {
+    const { host, engine, doctor } = await useGoodHost();
+    const id = 'e'.repeat(64);
+    engine.containers.push({ id, name: 'forgotten' });
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 0 });
+    await host.process({ name: `containerd-shim-${id}` });
+    engine.containers = engine.containers.filter((container) => container.id !== id);
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 3 });
+    expect(checksIn(await doctor(['--json'])).find((check) => check.id === 'engine')?.remedy).toContain('gpuctl doctor --accept-engine');
+    const accepted = await doctor(['--accept-engine', '--yes']);
+    expect(accepted).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/^gpuctl: accepted: eeeeeeeeeeee \(pid \d+\) cast no more doubt on the engine/) });
+    expect(accepted.events).toMatchObject([{ 'event.action': 'engine.accepted', 'gpuctl.containers': [id] }]);
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 0 });
+    expect(await doctor(['--accept-engine', '--yes'])).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('nothing to accept'), events: [] });
+    engine.containers.push({ id, name: 'forgotten' });
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 0 });
+    engine.containers = engine.containers.filter((container) => container.id !== id);
+    expect(await host.gpuctl(['sample'])).toMatchObject({ exitCode: 3 });
   });
 
   it('has nothing to accept where the engine is the one that is known, or none is known yet', async () => {

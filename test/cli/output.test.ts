@@ -34,7 +34,7 @@ describe('--json', () => {
     for (const args of [['health-check'], ['release-stale', '--dry-run'], ['release-stale']]) {
       const result = await host.gpuctl([...args, '--json']);
       const report = reportIn(result);
-      expect(Object.keys(report)).toEqual(['schema', 'pass', 'job', 'host', 'dry_run', 'started_at', 'ended_at', 'exit', 'observed', 'devices', 'decisions', 'outcomes', 'findings']);
+      expect(Object.keys(report)).toEqual(['schema', 'pass', 'job', 'host', 'dry_run', 'started_at', 'ended_at', 'exit', 'observed', 'devices', 'decisions', 'outcomes', 'findings', 'conditions']);
       expect(report).toMatchObject({ schema: 1, job: args[0], dry_run: args.length > 1, exit: result.exitCode, observed: { nvidia_smi: 'complete', engine: 'complete', processes: 'complete' } });
       expect(report.pass).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}$/);
       expect(report.ended_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);

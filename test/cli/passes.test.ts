@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -79,6 +79,39 @@ describe('two passes at once', () => {
   });
 });
 
+describe('a sample that takes long', () => {
+  it('makes a pass of the schedule wait, nobody else, and the pass begins when it has ended', async () => {
+    const host = useHost();
+    await useEngine(host);
+    const sample = makeSampleHang(host);
+    await until(sample.hangs);
+    expect(await host.gpuctl(['release-stale'])).toMatchObject({ exitCode: 75 });
+    expect(await host.gpuctl(['sample', '--scheduled'])).toMatchObject({ exitCode: 75 });
+    const pass = host.startGpuctl(['release-stale', '--scheduled']);
+    // It has been refused the lock once, and waits for it.
+    await until(() => readdirSync('/proc').some((pid) => isWaitingFlock(pid, pass.pid)));
+    sample.goOn();
+    expect([(await sample.done).exitCode, (await pass.done).exitCode]).toEqual([0, 0]);
+    expect(host.events().filter((event) => /^pass\.(?:started|ended)$/.test(String(event['event.action']))).map((event) => event['gpuctl.job'])).toEqual(['sample', 'sample', 'release-stale', 'release-stale']);
+  });
+});
+
+/** A sample whose nvidia-smi answers only after `goOn`. */
+function makeSampleHang(host: Host): { readonly done: ReturnType<Host['gpuctl']>; hangs(): boolean; goOn(): void } {
+  const [mark, go] = [join(host.dir, 'asked'), join(host.dir, 'go')];
+  writeFileSync(host.smiPath, readFileSync(host.smiPath, 'utf8').replace('\n', `\ntouch '${mark}'; while [ ! -e '${go}' ]; do sleep 0.05; done\n`));
+  return { done: host.gpuctl(['sample', '--scheduled']), hangs: () => existsSync(mark), goOn: () => { writeFileSync(go, ''); } };
+}
+
+/** A flock(1) of that process which was told to wait. */
+function isWaitingFlock(pid: string, parent: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('/usr/bin/flock\0-w\0') && readFileSync(`/proc/${pid}/stat`, 'utf8').includes(`) S ${parent} `);
+  } catch {
+    return false;
+  }
+}
+
 describe('a pass that is killed', () => {
   it('(during the grace of a kill) leaves the act in the ledger; the next pass names it and ends the orphan', async () => {
     const { host, orphan, engineHost } = await useStubbornHost();
@@ -107,7 +140,7 @@ describe('a pass that is killed', () => {
     await until(() => host.calls('reset').length === 1);
     host.clearFaults();
     const next = await host.gpuctl(['release-stale', '--json']);
-    expect(eventsOf(next.events, 'pass.recovered')).toMatchObject([{ 'gpuctl.acts': [{ verb: 'reset', target: { uuid: host.gpu(0).uuid } }] }]);
+    expect(eventsOf(next.events, 'pass.recovered')).toMatchObject([{ 'gpuctl.acts': [{ verb: 'reset', target: { uuid: host.gpu(0).uuid } }] }, { 'gpuctl.resets': [{ gpu: host.gpu(0).uuid, steps: [{ kind: 'reset' }] }] }]);
     expect(reportIn(next).decisions.find(({ verb }) => verb === 'reset')).toMatchObject({ verdict: 'refuse', evidence: { blockers: [{ kind: 'cool-down' }] } });
     expect(host.world().resets).toEqual([]);
   });

@@ -157,6 +157,13 @@ describe('gpuctl keep', () => {
     const { events } = await host.gpuctl(['sample']);
     expect(eventsOf(events, 'keep.refused')).toMatchObject([{ message: expect.stringContaining(`no container of uid ${GAMES} is called ${reference}`), 'gpuctl.uid': GAMES }]);
     expect(eventsOf(events, 'keep.granted')).toEqual([]);
+    // And its user sees it, also after the next passes, until he is granted something.
+    await host.gpuctl(['sample']);
+    expect((await host.gpuctl(['why'], { program: as(host, GAMES) })).stdout).toMatch(new RegExp(`^gpuctl keep was refused at .*: no container of uid ${GAMES} is called ${reference}$`, 'm'));
+    expect((await host.gpuctl(['why'], { program: as(host, MAIL) })).stdout).not.toContain('refused');
+    await host.gpuctl(['keep', 'train', '--for', '1h'], { program: as(host, GAMES) });
+    await host.gpuctl(['sample']);
+    expect((await host.gpuctl(['why'], { program: as(host, GAMES) })).stdout).not.toContain('refused');
   });
 
   it('waits where the engine does not answer', async () => {

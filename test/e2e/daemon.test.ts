@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { expectValidEvents, REPOSITORY } from '../cli/workbench.ts';
@@ -109,7 +109,8 @@ describe('gpuctl daemon', () => {
     const daemon = room.start(NODE, BUNDLE, 'daemon');
     const pid = await eventually(() => descendant(daemon.pid ?? -1, 'daemon'), (found) => found !== null, 10_000);
     const statusOf = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-    const wakes = (): number => statusOf('voluntary_ctxt_switches');
+    // Of every thread: the main one sleeps on its timer, those of the runtime on nothing.
+    const wakes = (): number => readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8'))?.[1]), 0);
     const second = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 1000); });
     // Begun: once it has checked its configuration it listens to SIGHUP (the lowest bit), and sleeps.
     await eventually(() => /^SigCgt:\s+\w+(\w)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1], (digit) => (parseInt(digit ?? '0', 16) & 1) === 1, 20_000);

@@ -326,7 +326,7 @@ describe.runIf(spawnSync('podman', ['--version']).status === 0)('podman as the e
     const left = await scene.host.process({ cgroup: `docker/${STRANGER}` });
     scene.host.listOn(0, left);
     const run = await scene.pass(['release-stale']);
-    expect(run.report.observed).toEqual({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
+    expect(run.report.observed).toMatchObject({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
     expect(deviceOf(run, scene.uuid(0)).claims).toContainEqual(expect.objectContaining({ container: { id, name: 'claimant', state: 'running' }, source: 'label' }));
     expect(fateOf(run, pid)).toMatchObject({ verdict: 'leave', reason: 'running-container' });
     expect(fateOf(run, left.pid)).toMatchObject({ verdict: 'leave', reason: 'foreign-podman' });

@@ -57,7 +57,7 @@ function requests(pattern: RegExp): readonly string[] {
 }
 
 it('a health-check sees the whole host of these figures', () => {
-  expect(run.report.observed).toEqual({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
+  expect(run.report.observed).toMatchObject({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
   expect(run.report.devices.flatMap(({ processes }) => processes ?? [])).toHaveLength(RUNNING + OTHERS);
   expect(new Set(run.report.devices.flatMap(({ claims }) => claims.map(({ container }) => container.id)))).toEqual(new Set(containers));
 });

@@ -48,7 +48,7 @@ describe('host text that is made to hurt', () => {
   });
 
   it('does not keep the pass from doing all that is to be done (S18)', () => {
-    expect(run.report.observed).toEqual({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
+    expect(run.report.observed).toMatchObject({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
     expect(eventsOf(run, 'gpu.orphan.ended').map((event) => event['process.pid'])).toEqual([orphanPid]);
     expect(eventsOf(run, 'gpu.allocation.released')).toHaveLength(1);
     expect(deviceOf(run, scene.uuid(0)).processes).toHaveLength(1);

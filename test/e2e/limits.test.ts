@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,6 +7,7 @@ import type { ContainerTarget, Decision } from '../../src/model/decision.ts';
 import { openLedger } from '../../src/record/ledger/open.ts';
 import type { Engine } from '../hostsim/dockerd.ts';
 import { engineProxy, type EngineProxy } from '../hostsim/engine-proxy.ts';
+import { login } from '../hostsim/login.ts';
 import { eventsOf, hadFirstPassAt, openScene, type PassRun, type Scene, useEngine } from './scene.ts';
 
 const engine = useEngine();
@@ -111,6 +113,32 @@ describe('an idle container', () => {
     expect(decisionOn(await scene.pass(['check-idle']), successor)).toMatchObject({ reason: 'too-few-samples' });
   });
 
+  it('that shares a GPU with a busy one is idle where the driver tells who uses it, and is stopped; the busy one is not', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits() });
+    const [idle, busy] = [await scene.computing(0, { gpus: [scene.uuid(0)] }), await scene.computing(0, { gpus: [scene.uuid(0)] })];
+    const use = (...percents: readonly (number | null)[]): void => { scene.host.updateGpu(0, (gpu) => { gpu.utilization = 90; for (const [at, percent] of percents.entries()) { const row = gpu.processes[at]; if (row !== undefined) row.smPercent = percent; } }); };
+    const asked = (run: PassRun): number => run.calls.filter(({ kind }) => kind === 'pmon').length;
+    expect(asked(await scene.pass(['sample']))).toBe(0);
+    use(null, 88);
+    for (let n = 0; n < 3; n += 1) {
+      const run = await scene.pass(['sample']);
+      expect([asked(run), decisionOn(run, busy)?.verdict, n > 0 ? decisionOn(run, idle)?.reason : 'active']).toEqual([1, 'leave', 'active']);
+    }
+    use(0, 88);
+    const runs = await until(['sample', 'check-idle'], (run) => told(run, idle).includes('idle.stopped'));
+    expect(runs.flatMap((run) => told(run, busy))).toEqual([]);
+    expect([await stateOf(idle), await stateOf(busy)]).toEqual(['exited', 'running']);
+  });
+
+  it('is told of to its owner, on the terminal of his session', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits({}, { notify: { owner: ['tty'] } }) });
+    const session = await login(5, 'y');
+    const id = await scene.computing(0, { name: 'mine', gpus: [scene.uuid(0)], labels: { 'gpuctl.owner': 'games' } });
+    await until(['sample', 'check-idle'], (run) => told(run, id).includes('idle.stopped'));
+    while (!session.shown().includes('It was stopped')) await once(session.child.stdout ?? session.child, 'data');
+    expect(session.shown()).toMatch(/gpuctl: Your container mine on \S+ has been idle for .*gpuctl keep mine[^]*This is the last warning[^]*It was stopped; what it holds on disk is kept/);
+  });
+
   it('is kept where it is protected, claims nothing, or its type has no limit, and told why (S9, S10)', async () => {
     scene = openScene(engine(), { gpus: 8, ...limits({}, { limits: { trust_labels: ['type'], default: { idle_timeout: '3s', idle_checks: 2, max_runtime: 'never', stop_grace: '1s' }, types: { api: { idle_timeout: 'never' } } } }) });
     const shielded = await scene.computing(0, { gpus: [scene.uuid(0)], labels: { 'ds01.protected': 'true', 'gpuctl.owner': 'mallory' } });
@@ -196,6 +224,67 @@ describe('at its runtime limit', () => {
     expect(decisionOn(await scene.pass(['enforce-runtime']), id)).toMatchObject({ verb: 'warn', verdict: 'act' });
     scene.host.configure({ runtime: { counts: 'since-last-start' }, limits: { default: { max_runtime: '1h' } } });
     expect(decisionOn(await scene.pass(['enforce-runtime']), id)).toMatchObject({ verdict: 'leave', reason: 'within-limit' });
+  });
+
+  it('a container that crashes and starts again for ever is stopped all the same', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits({ idle_timeout: 'never', max_runtime: '2s' }) });
+    hadFirstPassAt(scene.host, Date.now() - HOUR_MS);
+    const id = await engine().run({ gpus: [scene.uuid(0)], cmd: ['sh', '-c', 'exit 1'], hostConfig: { RestartPolicy: { Name: 'always' } } });
+    const runs = await until(['enforce-runtime'], (run) => told(run, id).includes('runtime.stopped'));
+    expect(runs.map((run) => told(run, id)).filter((each) => each.length > 0)).toEqual([['runtime.warned'], ['runtime.final'], ['runtime.stopped']]);
+    expect(runs.at(-1)?.report.outcomes).toMatchObject([{ result: 'done' }]);
+    await delay(1000);
+    expect(await stateOf(id)).toBe('exited');
+  });
+
+  it('a container that starts again in the middle of the pass is looked at anew, and stopped in its new run', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits({ idle_timeout: 'never', max_runtime: '2s' }) });
+    hadFirstPassAt(scene.host, Date.now() - HOUR_MS);
+    const proxy = await engineProxy({ sandbox: scene.host.sandbox, target: engine().socketPath });
+    scene.host.configure({ engine: { host: proxy.host, timeout: '5s' } });
+    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
+    await until(['enforce-runtime'], (run) => told(run, id).includes('runtime.final'));
+    await delay(1000);
+    let looked = 0;
+    proxy.rules = [{ path: new RegExp(`containers/${id}/json`), before: async () => { looked += 1; if (looked === 2) { await engine().stop(id); await engine().start(id); } } }];
+    const run = await scene.passWhileContainersChange(['enforce-runtime']);
+    expect(run.report.outcomes).toMatchObject([{ result: 'done' }]);
+    expect(looked).toBeGreaterThan(3);
+    expect([told(run, id), await stateOf(id)]).toEqual([['runtime.stopped'], 'exited']);
+    await proxy.close();
+  });
+});
+
+describe('clocks and boots', () => {
+  const GPUCTL = join(import.meta.dirname, '..', '..', 'bin', 'gpuctl');
+  const under = (offset: string): readonly string[] => ['env', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-f', offset, GPUCTL];
+
+  it('a wall clock a day ahead for three passes, then an hour back, brings neither a warning nor a stop for runtime, and is told', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits({ idle_timeout: 'never', max_runtime: '1h' }) });
+    hadFirstPassAt(scene.host, Date.now() - HOUR_MS);
+    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
+    expect(decisionOn(await scene.pass(['enforce-runtime']), id)).toMatchObject({ reason: 'within-limit' });
+    for (let n = 0; n < 3; n += 1) {
+      const run = await scene.pass(['enforce-runtime'], { program: under('+1d') });
+      expect(run.report.started_at > new Date(Date.now() + 23 * HOUR_MS).toISOString()).toBe(true);
+      expect(decisionOn(run, id)).toMatchObject({ verdict: 'leave', reason: 'time-not-confirmed' });
+      expect([told(run, id), run.exitCode]).toEqual([[], 1]);
+      expect(run.report.findings.map((finding) => finding.id)).toContain('host.clock.jumped');
+    }
+    expect(decisionOn(await scene.pass(['enforce-runtime'], { program: under('-1h') }), id)).toMatchObject({ verdict: 'leave', reason: 'age-unknown' });
+    expect(decisionOn(await scene.pass(['enforce-runtime']), id)).toMatchObject({ verdict: 'leave', reason: 'within-limit', evidence: { runtimeMs: expect.toSatisfy((ms: number) => ms < 120_000) } });
+  });
+
+  it('a boot between two samples begins idle time anew', async () => {
+    scene = openScene(engine(), { gpus: 2, ...limits() });
+    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
+    await until(['sample'], (run) => decisionOn(run, id)?.reason === 'awaits-stop');
+    const [bootId, uptime] = [join(scene.host.dir, 'boot_id'), join(scene.host.dir, 'uptime')];
+    writeFileSync(bootId, '01234567-89ab-4cde-8f01-23456789abcd\n');
+    writeFileSync(uptime, '2.00 1.00\n');
+    const rebooted = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', 'mount --bind "$1" /proc/sys/kernel/random/boot_id; mount --bind "$2" /proc/uptime; shift 2; exec "$@"', 'sh', bootId, uptime, GPUCTL];
+    expect(decisionOn(await scene.pass(['check-idle'], { program: rebooted }), id)).toMatchObject({ verdict: 'leave', reason: 'too-few-samples' });
+    expect(await stateOf(id)).toBe('running');
   });
 });
 

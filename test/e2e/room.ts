@@ -42,6 +42,8 @@ export interface Room {
   run(...command: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string };
   /** Runs until it is killed or the test ends; everything in the room ends with it. */
   start(...command: readonly string[]): ChildProcess;
+  /** The same among the processes of the host, without which gpuctl acts on nothing: only it and its process group end with the test. */
+  startOnHost(...command: readonly string[]): ChildProcess;
   /** The text of a file of `dir`; none is empty. */
   read(name: string): string;
 }
@@ -54,23 +56,18 @@ export function makeRoom(): Room {
   chmodSync(dir, 0o755);
   onTestFinished(() => { rmSync(dir, { recursive: true, force: true }); });
   const put = (name: string, text: string, mode = 0o644): void => { writeFileSync(join(dir, name), text, { mode }); };
-  const enter = (command: readonly string[]): readonly string[] => ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', 'sh', '-c', ENTER, 'sh', dir, ...command];
+  const inRoom = (command: readonly string[]): readonly string[] => ['--mount', '--propagation', 'private', 'sh', '-c', ENTER, 'sh', dir, ...command];
+  const enter = (command: readonly string[]): readonly string[] => ['--pid', '--fork', '--kill-child', ...inRoom(command)];
   return {
     dir, cronFolder: join(dir, 'cron.d'), unitFolder: join(dir, 'system'),
     program: (script) => { put('bin/gpuctl', script, 0o755); },
     config: (yaml) => { put('gpuctl/config.yaml', yaml); },
     uptime: (seconds) => { put('uptime', `${seconds.toFixed(2)} 1.00\n`); },
     run: (...command) => spawnSync('unshare', enter(command), { encoding: 'utf8', timeout: 60_000 }),
-    start(...command) {
-      const child = spawn('unshare', enter(command), { stdio: ['ignore', 'pipe', 'pipe'] });
-      onTestFinished(async () => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        child.once('exit', () => { resolve(); });
-        child.kill('SIGKILL');
-        await promise;
-      });
-      return child;
+    start: (...command) => endedWithTest(spawn('unshare', enter(command), { stdio: ['ignore', 'pipe', 'pipe'] }), (child) => { child.kill('SIGKILL'); }),
+    startOnHost(...command) {
+      const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...inRoom(command)], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+      return endedWithTest(child, ({ pid }) => { if (pid !== undefined) process.kill(-pid, 'SIGKILL'); });
     },
     read(name) {
       try {
@@ -80,6 +77,17 @@ export function makeRoom(): Room {
       }
     },
   };
+}
+
+function endedWithTest(child: ChildProcess, kill: (child: ChildProcess) => void): ChildProcess {
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    child.once('exit', () => { resolve(); });
+    kill(child);
+    await promise;
+  });
+  return child;
 }
 
 /** Looks until it is so. Fails after a time with what was last seen. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { renderComputeApps, renderGpuQuery, renderList, type CsvFormat } from './smi-csv.ts';
-import { applyPersistence, applyReset } from './smi-control.ts';
+import { applyPersistence, applyReset, applySetting } from './smi-control.ts';
 import { mainVersion, selectGpus, shortBusId } from './smi-device.ts';
 import { renderPmon } from './smi-pmon.ts';
 import { initFailure, NVML, type Answer } from './smi-texts.ts';
@@ -19,11 +19,13 @@ interface Call {
   /** pmon's `-s`. */
   readonly select: string;
   readonly persistence: boolean;
+  /** Of `-c` (a compute mode, without pmon) and `-pl` (a power limit, watts). */
+  readonly setting: { readonly computeMode?: string; readonly powerLimitW?: string };
   /** The first option that nvidia-smi does not know. */
   readonly unknown: string | null;
 }
 
-const VALUE_OPTIONS: Record<string, string> = { '-i': 'id', '--id': 'id', '-pm': 'pm', '--persistence-mode': 'pm', '-s': 'select', '-c': 'count', '--query-gpu': 'gpu', '--query-compute-apps': 'apps', '--format': 'format' };
+const VALUE_OPTIONS: Record<string, string> = { '-i': 'id', '--id': 'id', '-pm': 'pm', '--persistence-mode': 'pm', '-pl': 'pl', '-s': 'select', '-c': 'count', '--query-gpu': 'gpu', '--query-compute-apps': 'apps', '--format': 'format' };
 const FLAGS: Record<string, string> = { '-q': 'q', '--query': 'q', '-x': 'x', '--xml-format': 'x', '-L': 'list', '--list-gpus': 'list', '-r': 'reset', '--gpu-reset': 'reset', 'pmon': 'pmon', 'bus': 'bus' };
 
 function parseCall(args: readonly string[]): Call {
@@ -45,6 +47,7 @@ function parseCall(args: readonly string[]): Call {
     format: { header: !format.includes('noheader'), units: !format.includes('nounits') },
     select: given['select'] ?? 'u',
     persistence: given['pm'] === '1',
+    setting: { ...(given['count'] === undefined ? {} : { computeMode: given['count'] }), ...(given['pl'] === undefined ? {} : { powerLimitW: given['pl'] }) },
   };
 }
 
@@ -52,6 +55,7 @@ function kindOf(given: Record<string, string>): CallKind {
   if ('reset' in given) return 'reset';
   if ('pm' in given) return 'persistence';
   if ('pmon' in given) return 'pmon';
+  if ('pl' in given || 'count' in given) return 'setting';
   if ('list' in given) return 'list';
   if ('gpu' in given) return 'query-gpu';
   if ('apps' in given) return 'compute-apps';
@@ -137,6 +141,7 @@ function render(path: string, world: World, call: Call, gpus: readonly WorldGpu[
     case 'pmon': return renderPmon(world, gpus, call.select);
     case 'reset': return reset(path, world, call, gpus);
     case 'persistence': return change(path, world, gpus, (_, its) => applyPersistence(its, call.persistence));
+    case 'setting': return change(path, world, gpus, (_, its) => applySetting(its, call.setting));
     case 'other': throw new Error('never rendered');
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { stringify } from 'yaml';
@@ -47,6 +47,8 @@ export interface Host {
   clearFaults(): void;
   /** Every invocation of nvidia-smi so far, or those of one kind. */
   calls(kind?: CallKind): readonly GpuctlLine[];
+  /** Adds lines of the kernel itself to the host's log, which begins empty. */
+  kernelLog(...lines: readonly string[]): void;
   /** As if it were not installed. */
   removeSmi(): void;
   /** Freezes nvidia-smi's present answers; each then costs a few milliseconds. */
@@ -79,6 +81,7 @@ export function startHost(options: HostOptions = {}): Host {
   const world = newWorld(options.driver ?? DEFAULT_DRIVER, options.gpus ?? 2);
   if (options.deviceNodes === true) makeNodes(sandbox, world);
   writeWorld(worldPath, world);
+  writeFileSync(at('kmsg'), '');
   // Any user may run nvidia-smi.
   writeFileSync(at('calls.jsonl'), '');
   chmodSync(at('calls.jsonl'), 0o666);
@@ -94,6 +97,7 @@ export function startHost(options: HostOptions = {}): Host {
     fault: (...faults) => { update((now) => { now.faults.push(...faults); }); },
     clearFaults: () => { update((now) => { now.faults = []; }); },
     calls: (kind) => readLines(at('calls.jsonl')).filter((call) => kind === undefined || call['kind'] === kind),
+    kernelLog: (...lines) => { writeKernelLog(at('kmsg'), lines); },
     removeSmi: () => { rmSync(at('bin/nvidia-smi')); },
     makeSmiInstant: (calls) => { writeInstantSmi(dir, worldPath, calls); },
     configure: (overrides) => { writeConfig(dir, merge(defaults(dir, options), overrides)); },
@@ -127,6 +131,13 @@ async function holdNode(host: Host, ref: GpuRef, given: ProcessOptions & { reado
   const holder = await host.process({ name: 'holder', ...options, holdsOpen: [host.nodePath(ref)] });
   host.updateGpu(ref, (gpu) => { gpu.holders.push({ pid: holder.pid, startTicks: holder.startTicks, ...(persistence && { persistence }) }); });
   return holder;
+}
+
+/** As the device gives it: one record a line, each with its number and its time since boot. */
+function writeKernelLog(file: string, lines: readonly string[]): void {
+  const before = readFileSync(file, 'utf8').split('\n').length - 1;
+  const usec = process.hrtime.bigint() / 1000n;
+  appendFileSync(file, lines.map((line, n) => `4,${before + n},${usec},-;${line}\n`).join(''));
 }
 
 /** The bundle saves the real nvidia-smi's stand-in a tenth of a second a call. */

@@ -45,7 +45,11 @@ function resetOne(world: World, gpu: WorldGpu): void {
   gpu.stickyMiB = 0;
   gpu.recovery = 'None';
   gpu.repairPending = false;
+  if (gpu.readings !== undefined) gpu.readings = Object.fromEntries(Object.entries(gpu.readings).filter(([path, text]) => !TAKEN_BACK.test(path) && text !== 'GPU requires reset'));
 }
+
+/** Volatile counters begin again, and what was pending is done. */
+const TAKEN_BACK = /^ecc_errors\/volatile\/|_pending$|^retired_pages\/pending_/;
 
 /** `nvidia-smi -pm 0|1`. Turning it off makes the persistence daemon let go of the node. */
 export function applyPersistence(gpus: readonly WorldGpu[], on: boolean): Answer {
@@ -55,6 +59,23 @@ export function applyPersistence(gpus: readonly WorldGpu[], on: boolean): Answer
     gpu.persistence = on;
     if (!on) gpu.holders = gpu.holders.filter(({ persistence }) => persistence !== true);
     return `${word} persistence mode for GPU ${gpu.busId}.\n`;
+  });
+  return { text: `${lines.join('')}All done.\n`, exitCode: 0 };
+}
+
+const COMPUTE_MODES = ['Default', 'Exclusive_Thread', 'Prohibited', 'Exclusive_Process'];
+
+/** `nvidia-smi -c MODE` and `-pl WATTS`. */
+export function applySetting(gpus: readonly WorldGpu[], { computeMode, powerLimitW }: { readonly computeMode?: string; readonly powerLimitW?: string }): Answer {
+  const lines = gpus.flatMap((gpu) => {
+    const mode = COMPUTE_MODES[Number(computeMode)];
+    if (mode !== undefined) gpu.computeMode = mode;
+    const before = gpu.powerLimitW;
+    if (powerLimitW !== undefined) gpu.powerLimitW = Number(powerLimitW);
+    return [
+      ...(mode === undefined ? [] : [`Set compute mode to ${mode.toUpperCase()} for GPU ${gpu.busId}.\n`]),
+      ...(powerLimitW === undefined ? [] : [`Power limit for GPU ${gpu.busId} was set to ${Number(powerLimitW).toFixed(2)} W from ${before.toFixed(2)} W.\n`]),
+    ];
   });
   return { text: `${lines.join('')}All done.\n`, exitCode: 0 };
 }

@@ -50,6 +50,7 @@ function shortName(process: WorldProcess): string {
 function sample(gpu: WorldGpu, process: WorldProcess, column: string): string {
   if (gpu.mig !== null) return '-';
   if (column === 'fb') return process.usedMiB === null ? '-' : String(process.usedMiB);
+  if (column === 'sm' && process.smPercent !== undefined) return process.smPercent === null ? '-' : String(process.smPercent);
   if (column === 'sm' && gpu.utilization > 0) return String(gpu.utilization);
   return '-';
 }

@@ -60,6 +60,15 @@ describe('a reset', () => {
     expect(host.gpu(1).persistence).toBe(true);
   });
 
+  it('takes settings with it, which -c and -pl set again', () => {
+    host.updateGpu(1, (gpu) => { Object.assign(gpu, { computeMode: 'Prohibited', powerLimitW: 250 }); });
+    smi('-r', '-i', '1');
+    expect(host.gpu(1)).toMatchObject({ computeMode: 'Default', powerLimitW: 700 });
+    expect(smi('-c', '2', '-i', '00000000:11:00.0').stdout).toBe('Set compute mode to PROHIBITED for GPU 00000000:11:00.0.\nAll done.\n');
+    expect(smi('-pl', '250', '-i', '00000000:11:00.0').stdout).toBe('Power limit for GPU 00000000:11:00.0 was set to 250.00 W from 700.00 W.\nAll done.\n');
+    expect(host.gpu(1)).toMatchObject({ computeMode: 'Prohibited', powerLimitW: 250 });
+  });
+
   it('is refused for the GPU that drives the display', () => {
     host.updateGpu(1, (gpu) => { gpu.display = 'primary'; });
     expect(smi('-r', '-i', '1').stdout).toBe("GPU Reset couldn't run because GPU 00000000:11:00.0 is the primary GPU.\n");

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { captureXml, elementPaths, hasCaptures } from './captures.ts';
 import { DRIVERS, newGpu, newMig, newWorld } from './new-world.ts';
 import { startHost } from './host.ts';
+import { applyReset } from './smi-control.ts';
 import { renderXml } from './smi-xml.ts';
 import type { Fault, World } from './world.ts';
 
@@ -101,6 +102,15 @@ describe.skipIf(!hasCaptures)('against real documents', () => {
       const inBoth = (path: string): boolean => ours.includes(path) && real.includes(path);
       expect(ours.filter(inBoth)).toEqual(real.filter(inBoth));
     }
+  });
+
+  it('renders what a board reads instead of the usual, by the path of the element, and a reset takes back what it would', () => {
+    const readings = { 'ecc_errors/volatile/dram_uncorrectable': '5', 'ecc_errors/aggregate/dram_uncorrectable': '8', 'pci/replay_counter': '150', 'ecc_errors/tpc_repair_pending': 'Yes' };
+    const world = newWorld('590.48.01', [{ readings }]);
+    const leaves = (xml: string): readonly string[] => [...xml.matchAll(/<(dram_uncorrectable|replay_counter|tpc_repair_pending)>([^<]*)/g)].map(([, name, text]) => `${name} ${text}`);
+    expect(leaves(render(world))).toEqual(['replay_counter 150', 'dram_uncorrectable 5', 'dram_uncorrectable 8', 'tpc_repair_pending Yes']);
+    applyReset(world, world.gpus, { args: ['-r'], now: 0, isRoot: true });
+    expect(leaves(render(world))).toEqual(['replay_counter 150', 'dram_uncorrectable 0', 'dram_uncorrectable 8', 'tpc_repair_pending No']);
   });
 
   it('lays a process out as the real program does', () => {

@@ -72,7 +72,8 @@ function renderGpu(world: World, gpu: WorldGpu, shape: readonly ShapeLine[]): st
     const failed = sick !== undefined && fails(line, sick.style);
     if (failed && BARE.has(line.name)) { out.push(`${indent}<${line.name}>${NVML[sick.error].value}</${line.name}>`); skipBelow = line.depth; continue; }
     if (line.text === null) { out.push(`${indent}<${line.name}>`); open.push(line.name); continue; }
-    const text = failed ? NVML[sick.error].value : line.text.replace(/\$(\w+)/g, (_, key: string) => escape(values[key] ?? ''));
+    const stated = gpu.readings?.[[...open, line.name].join('/')];
+    const text = failed ? NVML[sick.error].value : stated !== undefined ? escape(stated) : line.text.replace(/\$(\w+)/g, (_, key: string) => escape(values[key] ?? ''));
     out.push(`${indent}<${line.name}>${text}</${line.name}>`);
   }
   close(0);

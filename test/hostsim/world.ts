@@ -52,6 +52,8 @@ export interface WorldGpu {
   /** A row remap (page retirement before Ampere) waits for a reset. */
   repairPending: boolean;
   remapFailed: boolean;
+  /** Other texts than the usual ones, by the path of their element below <gpu>: `ecc_errors/volatile/dram_uncorrectable`. A reset takes back what it would. */
+  readings?: Record<string, string>;
   /** Memory that no process owns and that only a reset gives back. */
   stickyMiB: number;
   utilization: number;
@@ -74,6 +76,8 @@ export interface WorldProcess {
   name: string;
   /** Null: printed as N/A. */
   usedMiB: number | null;
+  /** What pmon says of it; null: no sample. Not given: what the whole GPU has, or no sample of an idle one. */
+  smPercent?: number | null;
   /** Field 22 of /proc/PID/stat; where given, a re-used pid is not mistaken for this process. */
   startTicks?: number;
   /** Position in the GPU's `mig` list. */
@@ -93,7 +97,7 @@ export interface WorldHolder {
   persistence?: boolean;
 }
 
-export const CALL_KINDS = ['xml', 'list', 'query-gpu', 'compute-apps', 'pmon', 'reset', 'persistence', 'other'] as const;
+export const CALL_KINDS = ['xml', 'list', 'query-gpu', 'compute-apps', 'pmon', 'reset', 'persistence', 'setting', 'other'] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
 
 /** NVML's words for what is wrong with one GPU. */

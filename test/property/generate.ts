@@ -51,7 +51,7 @@ function gpuState(n: number): Arbitrary<GpuState> {
     repairPending: mostly<GpuState['repairPending']>('no', ['yes', 'absent', 'unsupported', 'error'], 8),
     unexplainedMiB: fc.constantFrom(3, 3, 3, 1024, 1025, 4096, 30_000, null),
     listUnknown: mostly<string | null>(null, ['-q -x and --query-compute-apps differ'], 12),
-    faults: mostly<readonly string[]>([], [['Unknown Error'], ['GPU is lost']], 30),
+    faults: mostly<readonly string[]>([], [['Unknown Error'], ['GPU is lost'], ['GPU requires reset']], 30),
   }).map(({ migCount, migNamed, ...rest }): GpuState => ({
     ...rest,
     uuid: gpuUuid(n),

@@ -52,7 +52,7 @@ describe('over a history of passes, with life, faults, clock changes and kills b
         host = each.before.reduce(mutate, each.again ? start.host : host);
         const open = ledger.kept.filter(({ ended, reported }) => !ended && !reported).map(({ number }) => number);
         const bench = await live({ ...start, host, now }, each, `pass-${n}`, ledger);
-        const told = bench.events.filter(({ action }) => action === 'pass.recovered').flatMap(({ facts }) => (facts?.['acts'] as readonly { number: number }[]).map(({ number }) => number));
+        const told = bench.events.filter(({ action }) => action === 'pass.recovered').flatMap(({ facts }) => ((facts?.['acts'] ?? []) as readonly { number: number }[]).map(({ number }) => number));
         // Whatever was in flight is told by the first pass that comes to it, once.
         const left = new Set(ledger.kept.filter(({ reported }) => !reported).map(({ number }) => number));
         if (each.killedAt === null) expect(told).toEqual(open.filter((number) => !left.has(number)));
@@ -67,23 +67,23 @@ describe('over a history of passes, with life, faults, clock changes and kills b
   }, 600_000);
 });
 
-async function live(world: World, chapter: Chapter, id: string, ledger: ReturnType<typeof memoryLedger>): Promise<Bench> {
+async function live(now: World, each: Chapter, id: string, ledger: ReturnType<typeof memoryLedger>): Promise<Bench> {
   let calls = 0;
   const bench: Bench = benchOf({
-    ...world, ledger,
-    stubborn: () => chapter.stubborn,
-    resetFails: chapter.resetFails,
-    change: (host, n) => mutate(host, chapter.during[n] ?? { kind: 'nothing', at: 0 }),
+    ...now, ledger,
+    stubborn: () => each.stubborn,
+    resetFails: each.resetFails,
+    change: (host, n) => mutate(host, each.during[n] ?? { kind: 'nothing', at: 0 }),
     onCall: (port) => {
       calls += 1;
-      if (chapter.killedAt !== null && calls > chapter.killedAt) throw new Killed(port);
+      if (each.killedAt !== null && calls > each.killedAt) throw new Killed(port);
     },
-    onAct: (act) => { expectAllowed(act, { ...world, host: bench.host, now: bench.now }, bench); },
+    onAct: (act) => { expectAllowed(act, { ...now, host: bench.host, now: bench.now }, bench); },
   });
   const releasedBefore = ledger.history().allocations.filter(({ releasedAt }) => releasedAt !== null).length;
   tally.passes += 1;
-  const parts = { ...bench.parts, ledger: watchReleases(bench, world) };
-  await runPass(parts, passOptions({ id, job: chapter.job }), chapter.job === 'health-check' ? healthCheck : releaseStale).catch((error: unknown) => {
+  const parts = { ...bench.parts, ledger: watchReleases(bench, now) };
+  await runPass(parts, passOptions({ id, job: each.job }), each.job === 'health-check' ? healthCheck : releaseStale).catch((error: unknown) => {
     if (!(error instanceof Killed)) throw error;
     tally.kills += 1;
   });

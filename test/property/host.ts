@@ -210,7 +210,7 @@ function processBy(host: HostState, pid: number, blind: boolean): HostProcess {
 
 function shimsBy({ trouble, shims }: HostState): ProcessLook['shims'] {
   if (trouble.proc === 'failed' || trouble.shims === 'failed') return failed('error', '/proc');
-  return observed(shims, trouble.shims === 'partial' ? [{ subject: 'pid 77', why: 'could be a container shim: EACCES' }] : []);
+  return observed(shims, trouble.shims === 'partial' ? [{ kind: 'shim', subject: 'pid 77', why: 'could be a container shim: EACCES' }] : []);
 }
 
 function listedBy({ trouble, processes, gpus }: HostState): ProcessLook['listed'] {

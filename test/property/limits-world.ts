@@ -125,7 +125,7 @@ export async function live(world: World): Promise<Lived> {
   const { recordWarning } = ledger.limits;
   const parts: PassParts = {
     host: 'gpu01', stopping: () => null, actor: null, ownerOf: () => null, sink: { emit: () => {} }, ledger,
-    clock: { now, monotonicMs: () => state.true, sleep: async () => {} },
+    clock: { now, monotonicMs: () => state.true, sleep: async () => {}, boot: () => bootClock(world, state.true) },
     observer: { observe: async () => snapshotAt(alive().map((each) => ({ each, container: seen(each) })), { world, at: state.true, takenAt: now() }), look: notAsked, glance: notAsked },
     budgets: { stop: { count: 1000, sharePercent: null }, remove: { count: 1000, sharePercent: null } },
     policy: {
@@ -166,6 +166,11 @@ export async function live(world: World): Promise<Lived> {
   ledger.close();
   rmSync(dir, { recursive: true });
   return { deeds, passes };
+}
+
+/** The boot clock is never wrong. */
+function bootClock(world: World, at: number): { readonly bootId: string; readonly uptimeMs: number } {
+  return { bootId: bootAt({ world, at }), uptimeMs: at - Math.max(-HOUR, ...world.reboots.filter((each) => each <= at)) };
 }
 
 const notAsked = async (): Promise<never> => { throw new Error('no process is ever asked about'); };

@@ -189,9 +189,10 @@ export function mayReset(host: Host, uuid: string, earlier: Earlier): boolean {
   return resets.filter(({ at }) => now - at < 24 * HOUR).length < config.reset.maxPerDay;
 }
 
-/** "Dirty after orphans were ended, or health asks for it." */
+/** "Dirty after orphans were ended, or health asks for it", in whatever words. */
 function isWanted(gpu: Gpu, { history, config, now }: Host, { endedOrphan, ghosts, readings }: Earlier): boolean {
   if (gpu.recovery.kind === 'value' && (gpu.recovery.value === 'reset' || gpu.recovery.value === 'drain-and-reset')) return true;
+  if (gpu.faults.includes('GPU requires reset')) return true;
   if (gpu.repairPending.kind === 'value' && gpu.repairPending.value) return true;
   if (gpu.processes.state !== 'known') return false;
   if (gpu.processes.processes.some(({ pid }) => ghosts.includes(pid))) return true;

@@ -1,65 +1,94 @@
+import { hostname } from 'node:os';
 import { openEngine } from '../../callout/engine.ts';
 import type { LoadedConfig } from '../../config/types.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
-import { observeEngine } from '../../observe/docker/index.ts';
+import type { EngineIdentity } from '../../model/snapshot.ts';
+import { observeEngine, sameEngine } from '../../observe/docker/index.ts';
+import { createEventSink } from '../../record/event-sink.ts';
 import { openLedger } from '../../record/ledger/open.ts';
 import { createLock } from '../../record/lock.ts';
 import { ask } from '../ask.ts';
+import { acceptForgotten } from './accept-forgotten.ts';
 import { engineHost, ledgerFile, systemClock } from '../compose.ts';
 import type { Globals } from '../globals.ts';
 import type { Command } from '../run.ts';
+import { version } from '../version.ts';
 
 /**
  * `gpuctl doctor --accept-engine`: from now on the ledger belongs to the engine that answers. What gpuctl knew of the other
- * one's containers no longer authorises any act. The lock is taken after the question, and the engine asked again.
+ * one's containers no longer authorises any act. Where it is the engine that the ledger knows, what it has forgotten may be
+ * accepted. The lock is taken after the question, and the engine asked again.
  */
 export const acceptEngineCommand: Command = async (loaded, globals) => {
   refuseUnasked(globals);
-  const [known, found] = [knownEngine(loaded), await engineId(loaded)];
-  if (known === found) return say(globals, known === null ? 'podman has no lasting id: there is nothing to accept' : `${found} is the engine that the ledger knows; nothing to accept`);
-  if (found === null) return say(globals, 'podman has no lasting id: there is nothing to accept');
+  const [known, found] = [knownEngine(loaded), await engineNow(loaded)];
   if (known === null) return say(globals, 'the ledger knows no engine yet: the next pass learns it; nothing to accept');
-  if (globals.yes !== true && !(await ask(`The ledger knows the engine ${known}; now ${found} answers at ${engineHost(loaded.config)}. Is that the engine of this host from now on?`))) return say(globals, 'nothing was changed');
-  return accept(found, loaded, globals);
+  if (sameEngine(known, found)) return (await acceptForgotten(found, loaded, globals)) ?? say(globals, `${nameOf(found)} is the engine that the ledger knows; nothing to accept`);
+  if (globals.yes !== true && !(await ask(`The ledger knows the engine ${nameOf(known)}; now ${nameOf(found)} answers at ${engineHost(loaded.config)}. Is that the engine of this host from now on?`))) return say(globals, 'nothing was changed');
+  return accept({ known, found }, loaded, globals);
 };
+
+/** Podman has no lasting id. */
+function nameOf({ kind, engineId }: EngineIdentity): string {
+  return engineId ?? kind;
+}
 
 function refuseUnasked({ yes }: Globals): void {
   if (yes === true || process.stdin.isTTY === true) return;
   throw new GpuctlError('--accept-engine needs a terminal, or --yes', { code: 'usage', exitCode: ExitCode.usage, hint: 'see first what gpuctl doctor says of the engine' });
 }
 
-function knownEngine({ config }: LoadedConfig): string | null {
+/** Null: none yet. */
+function knownEngine({ config }: LoadedConfig): EngineIdentity | null {
   const ledger = openLedger({ file: ledgerFile(config), now: systemClock.now, mode: 'read' });
   try {
     if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-    return ledger.history().engineId;
+    const { engineId, engineKind } = ledger.history();
+    return engineId === null && (engineKind ?? null) === null ? null : { engineId, kind: engineKind ?? 'docker' };
   } finally {
     ledger.close();
   }
 }
 
-/** Null: podman. */
-async function engineId({ config }: LoadedConfig): Promise<string | null> {
+async function engineNow({ config }: LoadedConfig): Promise<EngineIdentity> {
   const reply = await observeEngine(openEngine({ host: engineHost(config), timeoutMs: config.engine.timeoutMs }));
   if (!reply.ok) throw new GpuctlError(`the engine did not answer: ${reply.why}`, { code: 'not-observed', exitCode: ExitCode.notObserved, hint: 'gpuctl doctor tells more' });
-  return reply.value.engineId;
+  return { kind: reply.value.kind, engineId: reply.value.engineId };
 }
 
-async function accept(shown: string, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
+interface Change {
+  readonly known: EngineIdentity;
+  /** As it was shown when the question was asked. */
+  readonly found: EngineIdentity;
+}
+
+async function accept({ known, found }: Change, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
   const held = await createLock().acquire();
   if (held === null) {
     process.stderr.write('gpuctl: another pass holds the lock /run/gpuctl/lock; nothing was changed\n');
     return ExitCode.locked;
   }
   try {
-    if ((await engineId(loaded)) !== shown) throw new GpuctlError('another engine answers now than a moment ago; nothing was changed', { code: 'engine-changed', exitCode: ExitCode.notObserved, hint: 'find out which engine serves this socket' });
+    if (!sameEngine(await engineNow(loaded), found)) throw new GpuctlError('another engine answers now than a moment ago; nothing was changed', { code: 'engine-changed', exitCode: ExitCode.notObserved, hint: 'find out which engine serves this socket' });
     const ledger = openLedger({ file: ledgerFile(loaded.config), now: systemClock.now, mode: 'write' });
-    ledger.acceptEngine(shown);
+    ledger.acceptEngine(found.engineId, found.kind);
     ledger.close();
-    return say(globals, `accepted: ${shown} is the engine of this host from now on`);
+    tell({ known, found }, loaded, globals);
+    return say(globals, `accepted: ${nameOf(found)} is the engine of this host from now on`);
   } finally {
     held.release();
   }
+}
+
+/** For whoever wonders later why containers of the other engine count for nothing. */
+function tell({ known, found }: Change, { config }: LoadedConfig, globals: Globals): void {
+  const sink = createEventSink({
+    file: config.events.file, stderr: process.stderr,
+    context: { host: hostname(), version, now: systemClock.now, pass: null, job: null, dryRun: false },
+    ...(globals.events === true ? { stdout: process.stdout } : {}),
+  });
+  sink.emit({ action: 'engine.accepted', message: `an admin accepted ${nameOf(found)} as the engine of this host; it was ${nameOf(known)}`, outcome: 'success', facts: { engine: { kind: found.kind, id: found.engineId }, was: { kind: known.kind, id: known.engineId } } });
+  sink.close();
 }
 
 function say({ quiet }: Globals, text: string): ExitCode {

@@ -11,9 +11,9 @@ import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
 import type { Command } from '../run.ts';
 
-/** A pass ends by itself at its deadline; this is for one that hangs. A sample must be gone before the next pass is due. */
+/** A pass may wait 90 s for a sample, and ends by itself at its deadline; this is for one that hangs. A sample must be gone before the next pass is due. */
 const LIMITS = {
-  pass: { deadlineMs: PASS_DEADLINE_MS + 60_000, graceMs: 6 * 60_000 },
+  pass: { deadlineMs: PASS_DEADLINE_MS + 3 * 60_000, graceMs: 6 * 60_000 },
   sample: { deadlineMs: 150_000, graceMs: 20_000 },
 } as const;
 /** setTimeout takes no more than 24.8 days; a day is a round number below it. */

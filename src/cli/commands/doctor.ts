@@ -89,7 +89,7 @@ function readLedger(file: string): { readonly state: LedgerState; readonly histo
       if (ledger.unreadable !== null) return { state: { state: 'unreadable', why: ledger.unreadable }, history: emptyHistory };
       const size = statSync(file, { throwIfNoEntry: false })?.size;
       const history = ledger.history();
-      return { history, state: size === undefined ? { state: 'none' } : { state: 'sound', sizeBytes: size, engineId: history.engineId, newestAt: newestIn(history) } };
+      return { history, state: size === undefined ? { state: 'none' } : { state: 'sound', sizeBytes: size, engineId: history.engineId, engineKind: history.engineKind ?? null, newestAt: newestIn(history) } };
     } finally {
       ledger.close();
     }

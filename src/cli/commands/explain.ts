@@ -3,21 +3,18 @@ import { type ShownValue, showConfig } from '../../config/show.ts';
 import type { LoadedConfig } from '../../config/types.ts';
 import type { Assessment } from '../../decide/assess.ts';
 import { resolveReference } from '../../decide/device-reference.ts';
+import { inventoryNamed, lostNamed } from '../../decide/inventory.ts';
 import type { Container, InspectedContainer } from '../../model/container.ts';
 import type { Decision } from '../../model/decision.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import type { Finding } from '../../model/finding.ts';
 import { seen } from '../../model/observation.ts';
 import { readUsers } from '../../observe/users.ts';
-import { idleRound } from '../../passes/idle-round.ts';
-import { leftoverRound } from '../../passes/leftover-round.ts';
-import { orphanRound } from '../../passes/orphan-round.ts';
+import { decideAll } from '../../passes/all-rounds.ts';
+import { type DeviceMemory, deviceMemory } from '../../passes/device-memory.ts';
 import type { Pass } from '../../passes/pass.ts';
 import { observe } from '../../passes/pass.ts';
-import { releaseRound } from '../../passes/release-round.ts';
 import type { DeviceReport, PassReport } from '../../passes/report.ts';
-import { resetRound } from '../../passes/reset-round.ts';
-import { runtimeRound } from '../../passes/runtime-round.ts';
 import { type ContainerOutlook, describing, outlookParts } from '../../passes/user-side.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderExplanation } from '../render/explanation.ts';
@@ -33,6 +30,8 @@ export interface Explanation {
   readonly subject: Subject;
   /** Null: it is no device. */
   readonly device: DeviceReport | null;
+  /** What the ledger remembers of the device; null: it is no device. */
+  readonly memory: DeviceMemory | null;
   /** Null: it is no container, or it could not be inspected. */
   readonly outlook: ContainerOutlook | null;
   /** The effective limits of the container and where each comes from; null: it is none. */
@@ -51,26 +50,18 @@ export type Subject =
 export function explainCommand(reference: string): Command {
   return async (loaded, globals) => {
     let part: Pick<Explanation, 'subject' | 'outlook' | 'limits'> | null = null;
+    let looked: Pass | null = null;
     const story = async (pass: Pass): Promise<void> => {
-      part = explainSubject(reference, { pass, assessment: await observe(pass), loaded });
-      await allRounds(pass);
+      part = await explainSubject(reference, { pass, assessment: await observe(pass), loaded });
+      await decideAll(pass);
+      looked = pass;
     };
     const report = await reportPass({ job: 'status', story, acts: false, records: false, devices: [], asks: false }, loaded, globals);
     if (part === null) throw new TypeError('the story did not run');
-    const explanation = explanationOf(report, part);
+    const explanation = explanationOf(report, part, looked);
     process.stdout.write(globals.json === true ? renderJson(explanation) : renderExplanation(explanation, colours(globals)));
     return report.observed.nvidia_smi === 'failed' || report.observed.engine === 'failed' ? ExitCode.notObserved : ExitCode.ok;
   };
-}
-
-/** Every rule is asked once; a report acts on none. */
-async function allRounds(pass: Pass): Promise<void> {
-  await releaseRound(pass);
-  const ended = await orphanRound(pass);
-  await resetRound(pass, ended);
-  await idleRound(pass, { mayStop: true });
-  await runtimeRound(pass);
-  await leftoverRound(pass);
 }
 
 interface Look {
@@ -80,12 +71,14 @@ interface Look {
 }
 
 /** A device, then a container, then a process: an index of a device is never a pid worth asking about. */
-function explainSubject(reference: string, look: Look): Pick<Explanation, 'subject' | 'outlook' | 'limits'> {
-  const { gpus, snapshot } = look.assessment;
+async function explainSubject(reference: string, look: Look): Promise<Pick<Explanation, 'subject' | 'outlook' | 'limits'>> {
+  const { gpus, snapshot, history } = look.assessment;
   const nothing = { outlook: null, limits: null };
   const devices = resolveReference(reference, gpus);
   const [device] = devices;
   if (device !== undefined && devices.length === 1) return { ...nothing, subject: { kind: 'device', uuid: device.gpuUuid, mig: device.migUuid } };
+  const lost = lostNamed(reference, history.inventory ?? [], snapshot.driver) ?? (snapshot.driver.state === 'failed' ? inventoryNamed(reference, history.inventory ?? []) : null);
+  if (lost !== null) return { ...nothing, subject: { kind: 'device', uuid: lost.gpuUuid, mig: null } };
   const container = containerNamed(reference, seen(snapshot.engine)?.containers ?? []);
   if (container !== null) return explainContainer(container, look);
   if (/^[1-9]\d{0,9}$/.test(reference)) return { ...nothing, subject: { kind: 'process', pid: Number(reference) } };
@@ -99,26 +92,27 @@ function containerNamed(reference: string, containers: readonly Container[]): Co
   return exact ?? (starting.length === 1 ? (starting[0] ?? null) : null);
 }
 
-function explainContainer(container: Container, { pass, assessment, loaded }: Look): Pick<Explanation, 'subject' | 'outlook' | 'limits'> {
+async function explainContainer(container: Container, { pass, assessment, loaded }: Look): Promise<Pick<Explanation, 'subject' | 'outlook' | 'limits'>> {
   const { id, name, state } = container;
   if (!container.inspected) return { subject: { kind: 'container', id, name, state, owner: null, owner_by: null, type: null }, outlook: null, limits: null };
   const users = readUsers();
   const { owner, source } = ownerOf(container, loaded.config, users.nameOf);
   const type = typeOf(container, loaded.config);
   const limits = showConfig(loaded, { owner, type, unixGroups: owner === null ? [] : users.groupsOf(owner) }).values;
-  return { subject: { kind: 'container', id, name, state, owner, owner_by: source, type }, limits, outlook: outlookOf(container, pass, assessment) };
+  return { subject: { kind: 'container', id, name, state, owner, owner_by: source, type }, limits, outlook: await outlookOf(container, pass, assessment) };
 }
 
-function outlookOf(container: InspectedContainer, { parts }: Pass, assessment: Assessment): ContainerOutlook | null {
+async function outlookOf(container: InspectedContainer, { parts }: Pass, assessment: Assessment): Promise<ContainerOutlook | null> {
   const outlook = outlookParts(parts);
   return outlook === null ? null : describing(assessment, outlook, parts.clock.now())(container);
 }
 
-function explanationOf(report: PassReport, part: Pick<Explanation, 'subject' | 'outlook' | 'limits'>): Explanation {
+function explanationOf(report: PassReport, part: Pick<Explanation, 'subject' | 'outlook' | 'limits'>, pass: Pass | null): Explanation {
   const { subject } = part;
   return {
     schema: 1, host: report.host, at: report.ended_at, observed: report.observed, ...part,
     device: subject.kind === 'device' ? (report.devices.find((each) => each.uuid === subject.uuid) ?? null) : null,
+    memory: subject.kind === 'device' && pass !== null ? deviceMemory(pass, subject.uuid) : null,
     decisions: report.decisions.filter((decision) => isAbout(decision, subject)),
     findings: report.findings.filter((finding) => concerns(finding, subject)),
   };
@@ -135,9 +129,9 @@ function isAbout({ target }: Decision, subject: Subject): boolean {
   }
 }
 
-/** A source that failed concerns everybody. */
+/** A source that failed concerns everybody, and so does the driver. */
 function concerns({ id, subject: { gpu, container, pid } }: Finding, subject: Subject): boolean {
-  if (id.startsWith('source.')) return true;
+  if (id.startsWith('source.') || id.startsWith('driver.')) return true;
   switch (subject.kind) {
     case 'process': return pid === subject.pid;
     case 'container': return container === subject.id;

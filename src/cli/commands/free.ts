@@ -1,9 +1,12 @@
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
+import type { LoadedConfig } from '../../config/types.ts';
 import { freeGpus, type FreeMig, freeMigs } from '../../passes/free.ts';
 import { healthCheck } from '../../passes/health-check.ts';
 import type { PassReport } from '../../passes/report.ts';
+import { openLedger } from '../../record/ledger/open.ts';
 import { ageOf, readPublicExport } from '../exported.ts';
 import type { Globals } from '../globals.ts';
+import { ledgerFile } from '../ledger-file.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderAge } from '../render/text.ts';
 import type { Command } from '../run.ts';
@@ -25,13 +28,21 @@ export function freeCommand({ count, mig }: { readonly count?: string; readonly 
   return async (loaded, globals) => {
     const wanted = count === undefined ? null : parseCount(count);
     const report = await reportPass({ job: 'status', story: healthCheck, acts: false, records: false, devices: [], asks: false }, loaded, globals);
-    const { gpus, migs } = freeNow(report) ?? freeLately(report, loaded.config.state.dir, globals);
+    const now = mayKnowQuarantine(loaded) ? freeNow(report) : null;
+    const { gpus, migs } = now ?? freeLately(report, loaded.config.state.dir, globals);
     const free = mig === undefined ? gpus : migs.filter((each) => each.profile === mig).map((each) => each.uuid);
     const enough = wanted === null || free.length >= wanted;
     const shown = enough ? free.slice(0, wanted ?? free.length) : [];
     process.stdout.write(globals.json === true ? `${JSON.stringify(shown)}\n` : shown.map((uuid) => `${uuid}\n`).join(''));
     return enough ? ExitCode.ok : ExitCode.findings;
   };
+}
+
+/** Somebody who may ask the engine but not read the ledger does not see which boards are in quarantine; the last pass did. */
+function mayKnowQuarantine({ config }: LoadedConfig): boolean {
+  const ledger = openLedger({ file: ledgerFile(config), now: Date.now, mode: 'read' });
+  ledger.close();
+  return ledger.unreadable === null;
 }
 
 function parseCount(text: string): number {

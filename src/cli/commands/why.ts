@@ -42,9 +42,10 @@ function nothingFor(uid: number, stateDir: string): WhyExport {
 function renderWhy(why: WhyExport, now: number, globals: Globals): string {
   const paint = colours(globals);
   const age = `as of ${renderAge(ageOf(why, now))} ago`;
-  if (why.containers.length === 0) return `No container of uid ${why.uid} on ${printable(why.host)}, ${age}.\n`;
+  const refusals = (why.keep_refused ?? []).map(({ at, why: reason }) => `gpuctl keep was refused at ${printable(at, 30)}: ${printable(reason, 300)}\n`).join('');
+  if (why.containers.length === 0) return `No container of uid ${why.uid} on ${printable(why.host)}, ${age}.\n${refusals}`;
   const blocks = why.containers.map((each) => [paint.bold(`${printable(each.name, 60)} (${printable(each.state, 20)})`) + devicesText(each), ...each.prospects.flatMap((prospect) => prospectLines(prospect, each, now)), ...warningLines(each)].join('\n'));
-  return `${blocks.join('\n\n')}\n\n${paint.dim(age)}\n`;
+  return `${blocks.join('\n\n')}\n\n${refusals}${paint.dim(age)}\n`;
 }
 
 function devicesText({ devices }: ContainerOutlook): string {
@@ -54,12 +55,12 @@ function devicesText({ devices }: ContainerOutlook): string {
 const EVENTS_TO_COME = { 'idle-stop': 'stopped for idleness', 'runtime-stop': 'stopped at its runtime limit', 'gpu-release': 'its devices are released', 'removal': 'removed' } as const;
 
 function prospectLines(prospect: ProspectReport, container: ContainerOutlook, now: number): readonly string[] {
-  const { what, at, explanation, limit, spent_ms: spent } = prospect;
+  const { what, at, job, explanation, limit, spent_ms: spent } = prospect;
   const rule = `${printable(limit.key, 40)} ${renderDuration(limit.ms === null ? null : roundMs(limit.ms))}${limit.from === null ? '' : ` (${printable(limit.from, 80)})`}`;
   const so = spent === null ? '' : `; ${renderAge(spent)} so far`;
   if (at === null) return [`  not ${EVENTS_TO_COME[what]}: ${printable(explanation ?? '', 200)}; ${rule}`];
   const put = explanation === null ? '' : `; ${printable(explanation, 200)}`;
-  const when = `  ${EVENTS_TO_COME[what]} in ${renderAge(Math.max(0, Date.parse(at) - now))} at the earliest (${at.slice(0, 16).replace('T', ' ')} UTC): ${rule}${so}${put}`;
+  const when = `  ${EVENTS_TO_COME[what]} in ${renderAge(Math.max(0, Date.parse(at) - now))} at the earliest (${at.slice(0, 16).replace('T', ' ')} UTC${job === null || job === undefined ? '' : `, by ${printable(job, 40)}`}): ${rule}${so}${put}`;
   return [when, ...wayOut(what, container)];
 }
 

@@ -1,21 +1,22 @@
 import type { ChalkInstance } from 'chalk';
 import { blockersIn } from '../../decide/reset.ts';
+import { conditionKey } from '../../model/condition.ts';
 import type { Decision, Outcome } from '../../model/decision.ts';
 import type { Finding } from '../../model/finding.ts';
 import { REASONS } from '../../model/reason.ts';
 import type { DeviceReport, PassReport } from '../../passes/report.ts';
 import { printable } from '../../model/text.ts';
-import { renderTable } from './text.ts';
+import { renderAge, renderTable } from './text.ts';
 
 /** A pass as an admin reads it: devices, what was done or would be, findings, and one line that sums it up. */
 export function renderPass(report: PassReport, paint: ChalkInstance): string {
-  const parts = [renderSources(report, paint), renderDevices(report, paint), renderActs(report, paint), renderFindings(report.findings, paint), renderSum(report, paint)];
+  const parts = [renderSources(report, paint), renderDevices(report, paint), renderActs(report, paint), renderFindings(report, paint), renderUnseen(report, paint), renderSum(report, paint)];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function renderSources({ observed, host, job, dry_run }: PassReport, paint: ChalkInstance): string {
+function renderSources({ observed, host, job, dry_run, replay }: PassReport, paint: ChalkInstance): string {
   const sources = Object.entries(observed).map(([name, state]) => `${name.replace('_', '-')} ${state === 'complete' ? paint.green(state) : paint.red(state)}`);
-  return `${paint.bold(`gpuctl ${job}`)} on ${printable(host)}${dry_run ? ' (dry run: nothing is done)' : ''}: ${sources.join(', ')}`;
+  return `${paint.bold(`gpuctl ${job}`)} on ${printable(host)}${replay !== undefined ? ` (a replay of ${printable(replay.at)}${replay.scrubbed ? ', scrubbed' : ''}: nothing is done)` : dry_run ? ' (dry run: nothing is done)' : ''}: ${sources.join(', ')}`;
 }
 
 /** Every device with its verdict, its use and who is on it. */
@@ -66,10 +67,14 @@ function isTold({ verdict, reason }: Decision): boolean {
 function actLine(decision: Decision, outcome: Outcome | undefined, { dry_run }: PassReport, paint: ChalkInstance): string {
   const what = `${VERBS[decision.verb]} ${targetText(decision)}: ${REASONS[decision.reason]}`;
   if (outcome !== undefined) return `${outcomeMark(outcome, paint)} ${what}; ${printable(outcome.detail, 400)}`;
-  if (decision.verdict === 'act') return `${paint.cyan(dry_run ? 'would' : 'due')}  ${what}`;
+  if (decision.verdict === 'act') return `${paint.cyan(dry_run ? 'would' : 'due')}  ${what}${waysOf(decision)}`;
   if (decision.reason === 'conditional') return `${paint.dim('then')}   ${what}`;
-  const ways = blockersIn(decision).map((blocker) => `\n           ${blocker.hard ? '-' : '(yields)'} ${printable(blocker.what)}; way out: ${printable(blocker.wayOut)}`);
-  return `${paint.yellow('not')}    ${what}${ways.join('')}`;
+  return `${paint.yellow('not')}    ${what}${waysOf(decision)}`;
+}
+
+/** Every blocker with its way out, a line each. */
+function waysOf(decision: Decision): string {
+  return blockersIn(decision).map((blocker) => `\n           ${blocker.hard ? '-' : '(yields)'} ${printable(blocker.what)}; way out: ${printable(blocker.wayOut)}`).join('');
 }
 
 const VERBS = { kill: 'end', reset: 'reset', release: 'release', stop: 'stop', remove: 'remove', warn: 'warn', alert: 'alert' } as const;
@@ -88,11 +93,30 @@ function targetText({ target }: Decision): string {
   }
 }
 
-function renderFindings(findings: readonly Finding[], paint: ChalkInstance): string {
+function renderFindings({ findings, conditions, ended_at }: PassReport, paint: ChalkInstance): string {
   if (findings.length === 0) return '';
   const colour = { info: paint.dim, warning: paint.yellow, critical: paint.red };
-  const lines = findings.map(({ id, severity, message, remedy }) => `  ${colour[severity](severity.padEnd(8))}  ${id}: ${printable(message, 400)}\n            ${paint.dim(`→ ${printable(remedy, 300)}`)}`);
+  const lines = findings.map(({ id, subject, severity, message, remedy }) => `  ${colour[severity](severity.padEnd(8))}  ${id}: ${printable(message, 400)}${sinceText(conditions, { id, subject }, ended_at)}\n            ${paint.dim(`→ ${printable(remedy, 300)}`)}`);
   return [paint.bold('Findings'), ...lines].join('\n');
+}
+
+/** Empty for a finding that is no condition, or has only just become one. */
+function sinceText(conditions: PassReport['conditions'], { id, subject }: Pick<Finding, 'id' | 'subject'>, now: string): string {
+  const mine = (conditions ?? []).find((each) => conditionKey(each) === conditionKey({ id, subject }));
+  const ageMs = mine === undefined ? 0 : Date.parse(now) - Date.parse(mine.first_seen_at);
+  return mine === undefined || ageMs < 60_000 ? '' : ` (since ${instant(mine.first_seen_at)}, ${renderAge(ageMs)})`;
+}
+
+function instant(iso: string): string {
+  return `${iso.slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** Conditions that this run has not seen: over, or not to be seen now. */
+export function renderUnseen({ conditions, job }: Pick<PassReport, 'conditions' | 'job'>, paint: ChalkInstance): string {
+  const unseen = (conditions ?? []).filter(({ this_run }) => this_run !== 'seen');
+  if (unseen.length === 0 || (job !== 'health-check' && job !== 'status')) return '';
+  const lines = unseen.map(({ id, subject, message, first_seen_at, last_seen_at, this_run }) => `  ${id}${subject.gpu === undefined ? '' : ` on ${subject.gpu}`}: ${printable(message, 300)}\n            ${paint.dim(`since ${instant(first_seen_at)}, last seen ${instant(last_seen_at)}; ${this_run === 'gone' ? 'not seen now: the next pass clears it' : 'this run could not tell whether it lasts'}`)}`);
+  return [paint.bold('Open conditions'), ...lines].join('\n');
 }
 
 function renderSum({ exit, dry_run, decisions, outcomes, findings }: PassReport, paint: ChalkInstance): string {

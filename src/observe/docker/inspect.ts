@@ -6,6 +6,16 @@ import { parseEngineTime } from './time.ts';
 
 /** An inspect as far as gpuctl reads it: one wrong field, and nothing of it is used. Go writes null for an empty list. */
 const texts = v.nullish(v.array(v.string()), []);
+
+/** More references than any host has devices, and longer ones than name them all, are there to be in the way: what they mean is not known. */
+const MAX_REFERENCES = 1024;
+const MAX_REFERENCE_CHARS = 65_536;
+/** Mounts that are kept besides those that may be claims. */
+const MAX_MOUNTS = 256;
+/** No longer path can be mounted (limits.h). */
+const PATH_MAX = 4096;
+/** Of all labels of a container together. The short ones are those that say something. */
+const MAX_LABEL_CHARS = 32_768;
 const flag = v.optional(v.boolean(), false);
 const instant = v.pipe(
   v.nullish(v.string(), ''),
@@ -58,6 +68,7 @@ export function parseInspect(body: unknown, { id, defaultRuntime }: InspectConte
   if (!parsed.success) return { inspected: false, why: `its inspect is malformed: ${describeIssue(parsed.issues[0])}` };
   const { output } = parsed;
   if (output.Id !== id) return { inspected: false, why: 'the engine answered with another container' };
+  if (isOverloaded(output)) return { inspected: false, why: 'it refers to more devices than a host can have' };
   return { inspected: true, id, ...identityOf(output), ...claimsOf(output, defaultRuntime), effectiveVisibleDevices: null };
 }
 
@@ -70,9 +81,38 @@ function identityOf({ Name, Created, State, Config }: Body): Pick<InspectedConta
     createdAt: Created,
     startedAt: State.StartedAt,
     finishedAt: State.FinishedAt,
-    labels: Config.Labels,
-    env: Config.Env,
+    labels: shortest(Config.Labels),
+    env: Config.Env.filter(isReference),
   };
+}
+
+/** Of the environment only this says anything. What else is in it may be long and secret, and is not kept. */
+function isReference(entry: string): boolean {
+  return entry.startsWith('NVIDIA_VISIBLE_DEVICES=');
+}
+
+/** Where the toolkit can take the names of devices from mounts. */
+function isDeviceList(target: string): boolean {
+  return target.startsWith('/var/run/nvidia-container-devices/');
+}
+
+function targetsOf(mounts: Body['Mounts']): readonly string[] {
+  const targets = (mounts ?? []).map(({ Destination }) => Destination).filter(({ length }) => length <= PATH_MAX);
+  return targets.filter((target, at) => at < MAX_MOUNTS || isDeviceList(target));
+}
+
+/** Nothing of a reference may be left out unnoticed, since it may be a claim. */
+function isOverloaded({ Config, HostConfig, Mounts }: Body): boolean {
+  const lists = [Config.Env.filter(isReference), HostConfig.DeviceRequests.flatMap(({ DeviceIDs }) => DeviceIDs), HostConfig.Devices.map(({ PathOnHost }) => PathOnHost), targetsOf(Mounts).filter(isDeviceList)];
+  return HostConfig.DeviceRequests.length > MAX_REFERENCES || lists.some((list) => list.length > MAX_REFERENCES || list.reduce((sum, each) => sum + each.length, 0) > MAX_REFERENCE_CHARS);
+}
+
+/** Labels of bounded length together: the shortest, so that a long one crowds out none that a rule reads. */
+function shortest(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const entries = Object.entries(labels).map((entry) => ({ entry, size: entry[0].length + entry[1].length }));
+  if (entries.reduce((sum, { size }) => sum + size, 0) <= MAX_LABEL_CHARS) return labels;
+  let left = MAX_LABEL_CHARS;
+  return Object.fromEntries(entries.toSorted((a, b) => a.size - b.size).filter(({ size }) => (left -= size) >= 0).map(({ entry }) => entry));
 }
 
 function claimsOf({ HostConfig, Mounts }: Body, defaultRuntime: string | null): Pick<InspectedContainer, 'runtime' | 'privileged' | 'deviceRequests' | 'deviceNodes' | 'bindSources' | 'mountTargets'> {
@@ -81,8 +121,8 @@ function claimsOf({ HostConfig, Mounts }: Body, defaultRuntime: string | null): 
     privileged: HostConfig.Privileged,
     deviceRequests: HostConfig.DeviceRequests.map(({ Driver, Count, DeviceIDs, Capabilities }) => ({ driver: Driver, count: Count, deviceIds: DeviceIDs, capabilities: Capabilities })),
     deviceNodes: HostConfig.Devices.map((device) => device.PathOnHost),
-    bindSources: Mounts.filter((mount) => mount.Type === 'bind').map((mount) => mount.Source),
-    mountTargets: Mounts.map((mount) => mount.Destination),
+    bindSources: Mounts.filter((mount) => mount.Type === 'bind').map((mount) => mount.Source).slice(0, MAX_MOUNTS),
+    mountTargets: targetsOf(Mounts),
   };
 }
 

@@ -1,6 +1,7 @@
 import { GPU_UUID, normalizeBusId, type Gpu, type GpuProcessList } from '../../model/device.ts';
 import { known, type Reading } from '../../model/reading.ts';
 import { malformed } from './failure.ts';
+import { readHealth } from './health.ts';
 import { readMigDevices } from './mig.ts';
 import { readProcesses, unknownList } from './process-list.ts';
 import { anyOf, asCount, asFlag, asNumber, firstOf, isFault, readText } from './reading.ts';
@@ -69,9 +70,11 @@ function describeGpu(block: XmlElement, uuid: string, pciBusId: string): Gpu {
     // 535 and later, then the older name.
     powerLimitW: firstOf(number('W', 'gpu_power_readings', 'current_power_limit'), number('W', 'power_readings', 'power_limit')),
     recovery: readRecovery(block),
-    repairPending: anyOf(flag('remapped_rows', 'remapped_row_pending'), flag('retired_pages', 'pending_retirement')),
+    // A TPC repair waits for a reset as well (Xid 156 of NVIDIA's catalogue of 2025-10-29); of a channel repair it does not say so.
+    repairPending: anyOf(flag('remapped_rows', 'remapped_row_pending'), flag('retired_pages', 'pending_retirement'), flag('ecc_errors', 'tpc_repair_pending')),
     remapFailed: flag('remapped_rows', 'remapped_row_failure'),
     temperatureC: number('C', 'temperature', 'gpu_temp'),
+    health: readHealth(block),
     processes: believable(block),
     faults: faultsIn(block),
   };

@@ -1,27 +1,24 @@
-import { runChild } from '../../callout/child.ts';
+import type { ProcessUse } from '../../model/activity.ts';
 import type { DriverView, ListedProcess } from '../../model/device.ts';
-import { failed, observed, type Observed } from '../../model/observation.ts';
+import { observed, type Observed } from '../../model/observation.ts';
+import { ask, needed, type NvidiaSmi, orFailed } from './ask.ts';
 import { COMPUTE_APPS_ARGS, parseComputeApps } from './compute-apps.ts';
-import { classifyFailure, Refusal } from './failure.ts';
+import { listEach, readEach } from './each.ts';
 import { GPU_INDEX_ARGS, parseGpuIndex } from './gpu-index.ts';
 import { joinReads, type Reads } from './join.ts';
 import { parseList } from './list.ts';
 import { hasMig, isStable } from './mig-join.ts';
 import { disagree } from './occupancy.ts';
-import { parseSmiXml, type SmiDocument } from './smi-xml.ts';
+import { parsePmon, PMON_ARGS } from './pmon.ts';
+import { parseSmiXml } from './smi-xml.ts';
 
-/** Where nvidia-smi is (a path, or a name on PATH), and the deadline of each single call. */
-export interface NvidiaSmi {
-  readonly path: string;
-  readonly timeoutMs: number;
-}
-
-type Parser<T> = (stdout: string, exitCode: number) => Observed<T>;
+export type { NvidiaSmi } from './ask.ts';
 
 /**
  * Everything that nvidia-smi says of the host, from `-L`, `-q -x`, `--query-gpu`, `--query-compute-apps`, and `-L` again
  * where MIG is on: one after the other, once each, and once more where they contradict each other. As soon as a call
  * does not come back the source has failed and no further call is made, as each might hang in the driver for good.
+ * Where one bad GPU silences `-q -x` about all of them, the others are asked for one by one, if it is certain which they are.
  * Never throws for what nvidia-smi does.
  */
 export async function observeDriver(smi: NvidiaSmi): Promise<Observed<DriverView>> {
@@ -38,13 +35,22 @@ export async function observeDriver(smi: NvidiaSmi): Promise<Observed<DriverView
 export async function observeListed(smi: NvidiaSmi): Promise<Observed<readonly ListedProcess[]>> {
   return orFailed(async () => {
     const apps = await ask(smi, COMPUTE_APPS_ARGS, parseComputeApps);
-    return apps.state === 'failed' ? apps : observed(apps.value.rows, apps.state === 'partial' ? apps.missing : []);
+    if (apps.state === 'failed') return (await listEach(smi, apps)) ?? apps;
+    return observed(apps.value.rows, apps.state === 'partial' ? apps.missing : []);
   });
+}
+
+/** What each process uses of its device, from `pmon`. `refused`: this driver or board cannot tell. */
+export async function observeProcessUse(smi: NvidiaSmi): Promise<Observed<readonly ProcessUse[]>> {
+  return orFailed(() => ask(smi, PMON_ARGS, parsePmon));
 }
 
 async function readRound(smi: NvidiaSmi): Promise<Reads> {
   const before = needed(await ask(smi, ['-L'], parseList));
-  const document = await readDocument(smi);
+  const answer = await ask(smi, ['-q', '-x'], parseSmiXml);
+  const each = answer.state === 'failed' ? await readEach(smi, answer) : null;
+  if (each !== null) return each;
+  const document = needed(answer);
   const index = await ask(smi, GPU_INDEX_ARGS, parseGpuIndex);
   const apps = await ask(smi, COMPUTE_APPS_ARGS, parseComputeApps);
   const after = hasMig(document, before) ? await ask(smi, ['-L'], parseList) : null;
@@ -54,38 +60,11 @@ async function readRound(smi: NvidiaSmi): Promise<Reads> {
 /** Under MIG all of it, as the process rows speak of instances; else what changes from second to second. */
 async function readAgain(smi: NvidiaSmi, first: Reads): Promise<Reads> {
   if (first.after !== null) return readRound(smi);
-  const document = await readDocument(smi);
+  const document = needed(await ask(smi, ['-q', '-x'], parseSmiXml));
   const apps = await ask(smi, COMPUTE_APPS_ARGS, parseComputeApps);
   return { ...first, document, apps };
 }
 
-async function readDocument(smi: NvidiaSmi): Promise<SmiDocument> {
-  return needed(await ask(smi, ['-q', '-x'], parseSmiXml));
-}
-
-function isSettled({ before, document, apps, after }: Reads): boolean {
-  return (after === null || isStable(before, after)) && !disagree(document, apps);
-}
-
-/** @throws {Refusal} where nvidia-smi did not exit by itself: the one case that ends the source at once. */
-async function ask<T>(smi: NvidiaSmi, args: readonly string[], parse: Parser<T>): Promise<Observed<T>> {
-  const { exitCode, stdout, stderr, problem } = await runChild({ file: smi.path, args, timeoutMs: smi.timeoutMs });
-  // nvidia-smi itself writes its errors to stdout; the dynamic loader, say, does not.
-  const said = stdout === '' && exitCode !== 0 ? stderr : stdout;
-  if (problem !== null || exitCode === null) throw new Refusal(classifyFailure(exitCode, said, problem));
-  return parse(said, exitCode);
-}
-
-function needed<T>(answer: Observed<T>): T {
-  if (answer.state === 'failed') throw new Refusal(answer);
-  return answer.value;
-}
-
-async function orFailed<T>(read: () => Promise<Observed<T>>): Promise<Observed<T>> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof Refusal) return failed(error.code, error.message);
-    throw error;
-  }
+function isSettled({ before, document, apps, after, each = false }: Reads): boolean {
+  return each || ((after === null || isStable(before, after)) && !disagree(document, apps));
 }

@@ -15,6 +15,8 @@ export interface Reads {
   readonly apps: Observed<ComputeApps>;
   /** The list once more; null: not asked, as there was no MIG. */
   readonly after: Observed<SmiList> | null;
+  /** True: device by device, which is not done twice. */
+  readonly each?: boolean;
 }
 
 /** One view out of all answers. What they do not say, or not alike, is missing from it by name. */

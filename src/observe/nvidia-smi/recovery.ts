@@ -12,6 +12,10 @@ const ACTIONS: Readonly<Record<string, RecoveryAction>> = {
   'node reboot': 'reboot',
   'drain p2p': 'drain-p2p',
   'drain and reset': 'drain-and-reset',
+  'imex domain reset': 'imex-domain-reset',
+  'bus reset': 'bus-reset',
+  'gpu bus reset': 'bus-reset',
+  'system reboot': 'system-reboot',
 };
 
 /** What the board asks for: `gpu_recovery_action` where it says something, else `gpu_reset_status` (535 to 565). */

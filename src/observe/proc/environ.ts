@@ -1,10 +1,12 @@
 import { readHead } from './read.ts';
 
 const MAX_BYTES = 1024 * 1024;
+/** Of a value; more of it nobody reads. */
+const MAX_VALUE = 65_536;
 
 /**
  * The first value of a variable in the environment that a process was started with, as getenv(3) would find it. Null: not
- * set within the first MiB, or unreadable. It is the process's own memory: it may say anything.
+ * set within the first MiB, or unreadable. At most 64 KiB of it. It is the process's own memory: it may say anything.
  */
 export function readEnviron(pid: number, key: string, root = '/proc'): string | null {
   const head = readHead(`${root}/${pid}/environ`, MAX_BYTES);
@@ -12,5 +14,6 @@ export function readEnviron(pid: number, key: string, root = '/proc'): string | 
   const entries = head.value.toString('utf8').split('\0');
   // What follows the last NUL was cut at the limit, or is nothing.
   const entry = entries.slice(0, -1).find((each) => each.startsWith(`${key}=`));
-  return entry === undefined ? null : entry.slice(key.length + 1);
+  // A copy: a part of the text would keep the whole of it in memory.
+  return entry === undefined ? null : Buffer.from(entry.slice(key.length + 1, key.length + 1 + MAX_VALUE)).toString();
 }

@@ -1,13 +1,24 @@
 import { fullIdsIn } from '../../model/container.ts';
 import type { Shim } from '../../model/process.ts';
 import { observed, type Gap, type Observed } from '../../model/observation.ts';
-import { parseStatus } from './parse.ts';
-import { readText } from './read.ts';
+import { containerIdsIn } from './container-ids.ts';
+import { parseCgroups } from './parse.ts';
+import { readHead, readText } from './read.ts';
 
 /** The kernel cuts `containerd-shim-runc-v2` to its first 15 bytes, which is where this ends. */
 const SHIM = /^(?:containerd-shim|conmon)/;
 
-/** Every live container shim among `pids`. A user's own process cannot pass for one: it has to be root's. */
+/** A shim's arguments are below one KiB and name one container; whoever calls himself a shim may have 2 MiB of them. */
+const MAX_ARGS_BYTES = 64 * 1024;
+const MAX_IDS = 16;
+
+/**
+ * Real, effective and saved user id. A setuid program that a user starts under a shim's name has his real one, and any
+ * arguments that he likes.
+ */
+const ALL_ROOT = /^Uid:\t0\t0\t0\t/m;
+
+/** Every live container shim among `pids`. A user's own process cannot pass for one: it has to be root's. One that is in a container is told with it. */
 export function observeShims(pids: readonly number[], root = '/proc'): Observed<readonly Shim[]> {
   const shims: Shim[] = [];
   const missing: Gap[] = [];
@@ -27,12 +38,14 @@ function readShim(pid: number, root: string): Shim | Gap | null {
   if (!SHIM.test(command.value)) return null;
   const status = readText(`${root}/${pid}/status`);
   if (!status.ok) return status.gone ? null : gap(pid, status.why);
-  if (parseStatus(status.value)?.uid !== 0) return null;
-  const args = readText(`${root}/${pid}/cmdline`);
+  if (!ALL_ROOT.test(status.value)) return null;
+  const args = readHead(`${root}/${pid}/cmdline`, MAX_ARGS_BYTES);
   if (!args.ok) return args.gone ? null : gap(pid, args.why);
-  return { pid, containerIds: fullIdsIn(args.value) };
+  const cgroup = readText(`${root}/${pid}/cgroup`);
+  const inContainers = containerIdsIn((cgroup.ok ? parseCgroups(cgroup.value) : null) ?? []);
+  return { pid, containerIds: fullIdsIn(args.value.toString('latin1')).slice(0, MAX_IDS), ...(inContainers.length > 0 && { inContainers }) };
 }
 
 function gap(pid: number, why: string): Gap {
-  return { subject: `pid ${pid}`, why: `could be a container shim: ${why}` };
+  return { kind: 'shim', subject: `pid ${pid}`, why: `could be a container shim: ${why}` };
 }

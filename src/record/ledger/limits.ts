@@ -5,7 +5,7 @@ import type { Store } from './store.ts';
 
 /** The ledger's part about limits. */
 export function limitsIn(store: Store): LimitsLedger {
-  return { ...activityIn(store), ...warningsIn(store), ...keepAlivesIn(store), ...managedIn(store) };
+  return { ...activityIn(store), ...warningsIn(store), ...keepAlivesIn(store), ...refusalsIn(store), ...managedIn(store) };
 }
 
 function warningsIn(store: Store): Pick<LimitsLedger, 'warnings' | 'recordWarning' | 'clearWarnings'> {
@@ -26,6 +26,27 @@ function keepAlivesIn(store: Store): Pick<LimitsLedger, 'keepAlives' | 'recordKe
   return {
     keepAlives: () => store.read(() => all.all().map((row) => ({ ...row }) as unknown as ReturnType<LimitsLedger['keepAlives']>[number])),
     recordKeepAlive: ({ containerId, startedAt, uid, askedAt, until }) => store.write(() => { record.run(containerId, startedAt, uid, askedAt, until); }),
+  };
+}
+
+/** A user sees the latest of his refusals, and whoever asks for nonsense all day fills nothing. */
+const KEEP_REFUSALS = 5;
+const KEEP_REFUSALS_MS = 24 * 3_600_000;
+
+function refusalsIn(store: Store): Required<Pick<LimitsLedger, 'keepRefusals' | 'recordKeepRefusal' | 'forgetKeepRefusals'>> {
+  const all = store.prepare('SELECT uid, at, why FROM keep_refusals ORDER BY number');
+  const record = store.prepare('INSERT INTO keep_refusals (uid, at, why) VALUES (?, ?, ?)');
+  const crowd = store.prepare('DELETE FROM keep_refusals WHERE uid = :uid AND number NOT IN (SELECT number FROM keep_refusals WHERE uid = :uid ORDER BY number DESC LIMIT :most)');
+  const prune = store.prepare('DELETE FROM keep_refusals WHERE at < :since OR at > :until');
+  const forget = store.prepare('DELETE FROM keep_refusals WHERE uid = ?');
+  return {
+    keepRefusals: () => store.read(() => all.all().map((row) => ({ uid: Number(row['uid']), at: Number(row['at']), why: String(row['why']) }))),
+    recordKeepRefusal: ({ uid, why }, at) => store.write(() => {
+      record.run(uid, at, why);
+      crowd.run({ uid, most: KEEP_REFUSALS });
+      prune.run({ since: at - KEEP_REFUSALS_MS, until: at });
+    }),
+    forgetKeepRefusals: (uid) => store.write(() => { forget.run(uid); }),
   };
 }
 

@@ -188,6 +188,180 @@ const MIGRATIONS: readonly string[] = [
 
   PRAGMA user_version = 3;
   `,
+  `
+  -- Health.
+  -- Readings that mean something only beside an earlier one; next becomes the anchor when it is an hour old.
+  CREATE TABLE health_marks (
+    gpu_uuid TEXT NOT NULL,
+    reading TEXT NOT NULL,
+    baseline REAL NOT NULL,
+    baseline_at INTEGER NOT NULL CHECK (abs(baseline_at) <= 8640000000000000),
+    last REAL NOT NULL,
+    last_at INTEGER NOT NULL CHECK (abs(last_at) <= 8640000000000000),
+    anchor REAL NOT NULL,
+    anchor_at INTEGER NOT NULL CHECK (abs(anchor_at) <= 8640000000000000),
+    next REAL NOT NULL,
+    next_at INTEGER NOT NULL CHECK (abs(next_at) <= 8640000000000000),
+    PRIMARY KEY (gpu_uuid, reading)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What the memory baseline of an idle board was learned from, and how long more than that has been in use.
+  CREATE TABLE memory_learning (
+    gpu_uuid TEXT NOT NULL PRIMARY KEY,
+    driver TEXT,
+    lowest_mib REAL NOT NULL,
+    last_mib REAL NOT NULL,
+    samples INTEGER NOT NULL CHECK (samples BETWEEN 1 AND 9007199254740991),
+    first_at INTEGER NOT NULL CHECK (abs(first_at) <= 8640000000000000),
+    last_at INTEGER NOT NULL CHECK (abs(last_at) <= 8640000000000000),
+    over_since INTEGER CHECK (abs(over_since) <= 8640000000000000),
+    over_samples INTEGER NOT NULL CHECK (over_samples BETWEEN 0 AND 9007199254740991)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Kernel log.
+  -- How far the log of one boot was read; journal: the journal's own cursor, where it was read from there.
+  CREATE TABLE kernel_log (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    boot_id TEXT NOT NULL,
+    sequence INTEGER CHECK (sequence BETWEEN 0 AND 9007199254740991),
+    boot_usec INTEGER NOT NULL CHECK (boot_usec BETWEEN 0 AND 9007199254740991),
+    journal TEXT,
+    read_at INTEGER NOT NULL CHECK (abs(read_at) <= 8640000000000000)
+  ) STRICT;
+
+  -- What the driver wrote there: Xids of GPUs, SXids of switches. seen_at: the look that found it;
+  -- settled_at: the reset that came after it.
+  CREATE TABLE xids (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    boot_id TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('xid', 'sxid')),
+    code INTEGER NOT NULL CHECK (code BETWEEN 0 AND 999999),
+    bus_id TEXT,
+    gpu_uuid TEXT,
+    gpu_instance INTEGER CHECK (gpu_instance BETWEEN 0 AND 255),
+    pid INTEGER CHECK (pid BETWEEN 0 AND 9999999999),
+    process_name TEXT,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    boot_usec INTEGER NOT NULL CHECK (boot_usec BETWEEN 0 AND 9007199254740991),
+    sequence INTEGER CHECK (sequence BETWEEN 0 AND 9007199254740991),
+    lines INTEGER NOT NULL CHECK (lines BETWEEN 1 AND 9007199254740991),
+    seen_at INTEGER NOT NULL CHECK (abs(seen_at) <= 8640000000000000),
+    settled_at INTEGER CHECK (abs(settled_at) <= 8640000000000000)
+  ) STRICT;
+  CREATE UNIQUE INDEX xids_once ON xids (boot_id, kind, code, ifnull(bus_id, ''), ifnull(gpu_uuid, ''), ifnull(gpu_instance, -1), ifnull(pid, -1), boot_usec);
+
+  -- Conditions.
+  CREATE TABLE conditions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    key TEXT NOT NULL,
+    id TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL CHECK (severity IN ('warning', 'critical')),
+    message TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    seen_by TEXT NOT NULL,
+    first_seen_at INTEGER NOT NULL CHECK (abs(first_seen_at) <= 8640000000000000),
+    last_seen_at INTEGER NOT NULL CHECK (abs(last_seen_at) <= 8640000000000000),
+    cleared_at INTEGER CHECK (abs(cleared_at) <= 8640000000000000)
+  ) STRICT;
+  CREATE UNIQUE INDEX conditions_open ON conditions (key) WHERE cleared_at IS NULL;
+  CREATE TABLE condition_changes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    condition INTEGER NOT NULL,
+    change TEXT NOT NULL CHECK (change IN ('raised', 'changed', 'cleared')),
+    before TEXT CHECK (before IN ('warning', 'critical')),
+    value TEXT NOT NULL,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))
+  ) STRICT;
+  CREATE INDEX condition_changes_untold ON condition_changes (number) WHERE told = 0;
+
+  -- Resets as transactions.
+  CREATE TABLE reset_runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    pass_id TEXT NOT NULL,
+    gpu_uuid TEXT NOT NULL,
+    pci_bus_id TEXT NOT NULL,
+    gpu_index INTEGER CHECK (gpu_index BETWEEN 0 AND 9007199254740991),
+    begun_at INTEGER NOT NULL CHECK (abs(begun_at) <= 8640000000000000),
+    ended_at INTEGER CHECK (abs(ended_at) <= 8640000000000000)
+  ) STRICT;
+  CREATE INDEX reset_runs_cut_off ON reset_runs (number) WHERE ended_at IS NULL;
+  CREATE TABLE reset_steps (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    run INTEGER NOT NULL REFERENCES reset_runs (number) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    subject TEXT,
+    begun_at INTEGER NOT NULL CHECK (abs(begun_at) <= 8640000000000000),
+    ended_at INTEGER CHECK (abs(ended_at) <= 8640000000000000),
+    result TEXT,
+    detail TEXT
+  ) STRICT;
+  CREATE INDEX reset_steps_by_run ON reset_steps (run);
+  -- What must be so again after a reset. The oldest debt of a kind is the true one: a later reset found the board without it.
+  CREATE TABLE reset_debts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number BETWEEN 1 AND 9007199254740991),
+    run INTEGER NOT NULL REFERENCES reset_runs (number) ON DELETE CASCADE,
+    gpu_uuid TEXT NOT NULL,
+    key TEXT NOT NULL,
+    debt TEXT NOT NULL CHECK (json_valid(debt)),
+    since INTEGER NOT NULL CHECK (abs(since) <= 8640000000000000),
+    why TEXT,
+    paid_at INTEGER CHECK (abs(paid_at) <= 8640000000000000),
+    paid_how TEXT
+  ) STRICT;
+  CREATE INDEX reset_debts_by_run ON reset_debts (run);
+  CREATE UNIQUE INDEX reset_debts_open ON reset_debts (gpu_uuid, key) WHERE paid_at IS NULL;
+  -- By an admin who cleared the board: not counted any more, whatever the clock says.
+  ALTER TABLE resets ADD COLUMN forgiven INTEGER NOT NULL DEFAULT 0 CHECK (forgiven IN (0, 1));
+
+  -- Lost and hung.
+  CREATE TABLE inventory (
+    gpu_uuid TEXT NOT NULL PRIMARY KEY,
+    bus_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    first_seen_at INTEGER NOT NULL CHECK (abs(first_seen_at) <= 8640000000000000),
+    missing_since INTEGER CHECK (abs(missing_since) <= 8640000000000000)
+  ) STRICT, WITHOUT ROWID;
+
+  -- The nvidia-smi that did not come back: none is asked while it lives.
+  CREATE TABLE hung_smi (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    since INTEGER NOT NULL CHECK (abs(since) <= 8640000000000000),
+    boot_id TEXT NOT NULL,
+    pid INTEGER CHECK (pid BETWEEN 1 AND 4194304),
+    start_ticks INTEGER CHECK (start_ticks BETWEEN 0 AND 9007199254740991)
+  ) STRICT;
+
+  -- Containers that the engine has forgotten though their shims live, and that an admin said are to be left alone.
+  CREATE TABLE accepted_containers (
+    id TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Clocks, owners and the kind of the engine. An engine without an id that had containers was podman.
+  CREATE TABLE clock_eras (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    boot_id TEXT NOT NULL,
+    from_at INTEGER NOT NULL CHECK (abs(from_at) <= 8640000000000000),
+    from_uptime_ms INTEGER NOT NULL CHECK (from_uptime_ms BETWEEN 0 AND 8640000000000000),
+    seen_uptime_ms INTEGER NOT NULL CHECK (seen_uptime_ms BETWEEN from_uptime_ms AND 8640000000000000),
+    until_uptime_ms INTEGER NOT NULL CHECK (until_uptime_ms BETWEEN seen_uptime_ms AND 8640000000000000),
+    jump_ms INTEGER CHECK (abs(jump_ms) <= 8640000000000000)
+  ) STRICT;
+  CREATE TABLE keep_refusals (
+    number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 9007199254740991),
+    uid INTEGER NOT NULL CHECK (uid BETWEEN 0 AND 4294967295),
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    why TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX keep_refusals_by_uid ON keep_refusals (uid);
+  ALTER TABLE host ADD COLUMN engine_kind TEXT;
+  UPDATE host SET engine_kind = CASE WHEN engine_id IS NOT NULL THEN 'docker' WHEN EXISTS (SELECT 1 FROM containers) THEN 'podman' END;
+
+  PRAGMA user_version = 4;
+  `,
 ];
 
 /** The newest version of the ledger that this gpuctl knows. */

@@ -2,6 +2,7 @@ import type { Claim } from '../../model/claim.ts';
 import type { Container, EngineView } from '../../model/container.ts';
 import type { Allocation } from '../../model/history.ts';
 import type { Ledger } from '../../passes/ports.ts';
+import { lapsingAcceptances } from './accepted.ts';
 import type { Store } from './store.ts';
 
 type ObservationWrites = Pick<Ledger, 'recordObservation' | 'acceptEngine' | 'release'>;
@@ -10,7 +11,7 @@ type Owners = ReadonlyMap<string, string | null>;
 /** The ledger's part about what was seen of the engine, and about the allocations that follow from it. */
 export function observationsIn(store: Store): ObservationWrites {
   const firstPass = store.prepare('UPDATE host SET first_pass_at = ? WHERE first_pass_at IS NULL');
-  const accept = store.prepare('UPDATE host SET engine_id = ?');
+  const accept = store.prepare('UPDATE host SET engine_id = ?, engine_kind = ?');
   const release = store.prepare(`
     UPDATE allocations SET released_at = ?, release_reason = ?
     WHERE container_id = ? AND started_at IS ? AND gpu_uuid = ? AND mig_uuid IS ? AND released_at IS NULL AND superseded_at IS NULL`);
@@ -20,11 +21,11 @@ export function observationsIn(store: Store): ObservationWrites {
   return {
     recordObservation: (engine, claims, owners, at) => store.write(() => {
       firstPass.run(at);
-      if (engine === null || !learnEngine(engine.engineId)) return [];
+      if (engine === null || !learnEngine(engine)) return [];
       seeContainers(engine, at);
       return open({ engine, claims, owners, at });
     }),
-    acceptEngine: (engineId) => store.write(() => { accept.run(engineId); }),
+    acceptEngine: (engineId, kind = 'docker') => store.write(() => { accept.run(engineId, kind); }),
     release: (allocation, reason, at) => store.write(() => {
       release.run(at, reason, allocation.containerId, allocation.startedAt, allocation.gpuUuid, allocation.migUuid);
     }),
@@ -32,13 +33,14 @@ export function observationsIn(store: Store): ObservationWrites {
 }
 
 /** False: this is not the engine that the ledger belongs to, and nothing may be learned from it. */
-function learningEngine(store: Store): (engineId: string | null) => boolean {
-  const learn = store.prepare('UPDATE host SET engine_id = ? WHERE engine_id IS NULL');
-  const known = store.prepare('SELECT engine_id AS id FROM host');
-  return (engineId) => {
-    if (engineId === null) return true;
-    learn.run(engineId);
-    return known.get()?.['id'] === engineId;
+function learningEngine(store: Store): (engine: Pick<EngineView, 'engineId' | 'kind'>) => boolean {
+  const learn = store.prepare('UPDATE host SET engine_id = ifnull(engine_id, :id), engine_kind = ifnull(engine_kind, :kind)');
+  const known = store.prepare('SELECT engine_id AS id, engine_kind AS kind FROM host');
+  return ({ engineId, kind }) => {
+    const before = known.get();
+    if ((before?.['kind'] ?? kind) !== kind || (engineId !== null && (before?.['id'] ?? engineId) !== engineId)) return false;
+    learn.run({ id: engineId, kind });
+    return true;
   };
 }
 
@@ -55,12 +57,14 @@ function seeingContainers(store: Store): (engine: EngineView, at: number) => voi
     UPDATE allocations SET superseded_at = ? WHERE superseded_at IS NULL AND EXISTS (
       SELECT 1 FROM containers WHERE id = container_id AND present = 1
         AND containers.started_at IS NOT NULL AND containers.started_at IS NOT allocations.started_at)`);
+  const lapse = lapsingAcceptances(store);
   return (engine, at) => {
     absent.run();
     for (const container of engine.containers) {
       see.run({ id: container.id, engine: engine.engineId, name: container.name, started: startOf(container), at });
     }
     supersede.run(at);
+    lapse();
   };
 }
 

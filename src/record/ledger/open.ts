@@ -1,18 +1,28 @@
 import { closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Ledger, LimitsLedger, NoticeLedger } from '../../passes/ports.ts';
+import type { HealthUpdate } from '../../model/health.ts';
+import type { LastPass } from '../../model/metrics.ts';
+import type { ConditionLedger, KernelLogLedger, Ledger, LimitsLedger, NoticeLedger, ResetLedger } from '../../passes/ports.ts';
 import { makeFolderFor } from '../folder.ts';
+import { type AcceptanceLedger, acceptanceIn } from './accepted.ts';
 import { actsIn } from './acts.ts';
 import { headerForbidsWriting, openNothing, openWritable } from './database.ts';
+import { conditionsIn } from './conditions.ts';
+import { clockIn } from './clock.ts';
 import { devicesIn } from './devices.ts';
 import { asLedgerError, isDamage } from './errors.ts';
+import { healthIn } from './health.ts';
 import { historyIn } from './history.ts';
+import { kernelLogIn } from './kernel-log.ts';
+import { type InventoryLedger, inventoryIn } from './inventory.ts';
 import { limitsIn } from './limits.ts';
 import { noticesIn } from './notices.ts';
 import { observationsIn } from './observations.ts';
+import { lastPassesIn } from './last-passes.ts';
 import { passesIn } from './passes.ts';
 import { openExisting } from './read.ts';
+import { resetsIn } from './resets.ts';
 import { setLedgerAside, syncFolder } from './set-aside.ts';
 import { storeOn } from './store.ts';
 
@@ -29,13 +39,25 @@ export interface LedgerOptions {
 }
 
 /** A ledger, and what became of opening it. */
-export interface OpenLedger extends Ledger {
+export interface OpenLedger extends Ledger, InventoryLedger, AcceptanceLedger {
+  /** Replaces all that was known of the health of these devices. */
+  recordHealth(update: HealthUpdate): void;
   /** Null: its content is what gpuctl remembers (a ledger that does not exist remembers nothing). Otherwise why it could not be read; the history is empty then, and means "not known". */
   readonly unreadable: string | null;
   /** What the same file remembers for limits. */
   readonly limits: LimitsLedger;
   /** And for notices to admins. */
   readonly notices: NoticeLedger;
+  /** And of findings that last. */
+  readonly conditions: ConditionLedger;
+  /** The last pass of each job that came to its end. */
+  lastPasses(): readonly LastPass[];
+  /** As every ledger may have it; this one does. */
+  recordInventory: NonNullable<Ledger['recordInventory']>;
+  /** And of resets, step by step. */
+  readonly resets: ResetLedger;
+  /** And of the kernel log. */
+  readonly kernelLog: KernelLogLedger;
 }
 
 /**
@@ -101,8 +123,16 @@ function ledgerOn(db: DatabaseSync, { file, now, mode, keepSamplesMs = KEEP_SAMP
     ...actsIn(store),
     ...observationsIn(store),
     ...devicesIn(store),
+    ...clockIn(store),
+    ...healthIn(store),
+    ...inventoryIn(store),
+    ...acceptanceIn(store),
     limits: limitsIn(store),
     notices: noticesIn(store),
+    conditions: conditionsIn(store),
+    lastPasses: lastPassesIn(store),
+    resets: resetsIn(store),
+    kernelLog: kernelLogIn(store),
     close: () => { store.close(); },
   };
 }

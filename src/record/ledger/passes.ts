@@ -1,5 +1,6 @@
 import type { Ledger } from '../../passes/ports.ts';
 import { pruningLimits } from './limits.ts';
+import { pruningResets } from './resets.ts';
 import type { Store } from './store.ts';
 
 const DAY_MS = 24 * 3_600_000;
@@ -34,6 +35,7 @@ function pruning(store: Store, keepSamplesMs: number): (now: number) => void {
     DELETE FROM allocations WHERE superseded_at < :before
       OR (released_at < :before AND NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1))`);
   const limits = pruningLimits(store, keepSamplesMs);
+  const runs = pruningResets(store, KEEP_HISTORY_MS);
   return (now) => {
     passes.run(now - KEEP_HISTORY_MS);
     resets.run(now - KEEP_HISTORY_MS);
@@ -41,5 +43,6 @@ function pruning(store: Store, keepSamplesMs: number): (now: number) => void {
     containers.run(now - KEEP_GONE_CONTAINER_MS);
     allocations.run({ before: now - KEEP_HISTORY_MS });
     limits(now);
+    runs(now);
   };
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { decideSample } from '../../../src/decide/activity.ts';
 import type { Assessment } from '../../../src/decide/assess.ts';
+import { type ProcessUses, sharesDevice } from '../../../src/decide/device-sharing.ts';
 import { isDemandHigh } from '../../../src/decide/demand.ts';
 import { decideWaste } from '../../../src/decide/waste.ts';
 import type { Claim } from '../../../src/model/claim.ts';
 import type { Gpu } from '../../../src/model/device.ts';
-import { failed } from '../../../src/model/observation.ts';
+import { complete, failed } from '../../../src/model/observation.ts';
 import { misread, read, type Reading, unsupported } from '../../../src/model/reading.ts';
 import { container, HOUR, ID, MINUTE, NOW, STARTED } from './limit-facts.ts';
 
@@ -22,18 +23,18 @@ function gpuOf({ use = read(0), pids = [], mig }: Device, index: number): Gpu {
 const claimOn = (gpuUuid: string, more: Partial<Claim> = {}): Claim => ({ containerId: ID, containerName: 'job', containerState: 'running', startedAt: STARTED, source: 'device-request', reference: '', gpuUuid, migUuid: null, released: false, ...more });
 
 /** Pid 1 is the container's, 2 another's, 3 nobody knows whose. */
-function assessmentOf(devices: readonly Device[], more: { readonly driver?: object; readonly claims?: readonly Claim[]; readonly unresolved?: readonly object[]; readonly bootId?: string | null } = {}): Assessment {
+function assessmentOf(devices: readonly Device[], more: { readonly driver?: object; readonly claims?: readonly Claim[]; readonly unresolved?: readonly object[]; readonly bootId?: string | null; readonly more?: number } = {}): Assessment {
   const gpus = devices.map(gpuOf);
   return {
     snapshot: { driver: more.driver ?? { state: 'complete', value: { gpus } }, engine: { state: 'complete', value: { containers: [] } } }, gpus,
     look: { bootId: more.bootId === undefined ? 'boot' : more.bootId },
-    ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }]]),
+    ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }], ...(more.more === undefined ? [] : [[more.more, { kind: 'container', containerId: ID }] as const])]),
     claims: { claims: more.claims ?? gpus.map((gpu) => claimOn(gpu.uuid)), unresolved: more.unresolved ?? [] },
   } as unknown as Assessment;
 }
 
 const counters = { containerId: ID, startedAt: STARTED, cpuNs: read(1), networkBytes: read(1) };
-const useIn = (assessment: Assessment, more: object = {}): unknown => decideSample({ ...container, ...more }, counters, assessment, NOW)?.gpuPercent;
+const useIn = (assessment: Assessment, more: object = {}): unknown => decideSample({ container: { ...container, ...more }, counters, assessment, uses: null, at: NOW })?.gpuPercent;
 
 describe('the use of devices in a sample', () => {
   it.each<[string, readonly Device[], unknown]>([
@@ -61,8 +62,35 @@ describe('the use of devices in a sample', () => {
   });
 });
 
+describe('the use of a shared device', () => {
+  const shared = assessmentOf([{ use: read(90), pids: [1, 2] }]);
+  const shareIn = (assessment: Assessment, uses: ProcessUses): unknown => decideSample({ container, counters, assessment, uses, at: NOW })?.gpuPercent;
+  const said = (...percents: readonly (number | null)[]): ProcessUses => complete(percents.map((smPercent, at) => ({ gpuIndex: 0, pid: at + 1, smPercent })));
+
+  it.each<[string, Assessment, ProcessUses, unknown]>([
+    ['is that of its own processes', shared, said(0, 88), read(0)],
+    ['is the sum of its own processes', assessmentOf([{ use: read(90), pids: [1, 2, 4] }], { more: 4 }), complete([{ gpuIndex: 0, pid: 1, smPercent: 30 }, { gpuIndex: 0, pid: 4, smPercent: 40 }, { gpuIndex: 0, pid: 2, smPercent: 1 }]), read(70)],
+    ['is the device’s where one of its own has no sample', shared, said(null, 88), read(90)],
+    ['is the device’s where one of its own is not mentioned', shared, complete([{ gpuIndex: 0, pid: 2, smPercent: 88 }]), read(90)],
+    ['is the device’s where the samples are of another device', shared, complete([{ gpuIndex: 1, pid: 1, smPercent: 0 }, { gpuIndex: 1, pid: 2, smPercent: 88 }]), read(90)],
+    ['is the device’s where no sample tells who uses it', shared, said(0, 0), read(90)],
+    ['is the device’s where another process may be its own', assessmentOf([{ use: read(90), pids: [1, 2, 3] }]), said(0, 88, 0), read(90)],
+    ['is the device’s where the driver cannot tell', shared, failed('refused', 'Not supported'), read(90)],
+    ['is not known where the answer could not be read', shared, failed('malformed', 'cut off'), misread('pmon: cut off')],
+    ['is the device’s where only one container is on it, whatever was said', assessmentOf([{ use: read(90), pids: [1] }]), said(0), read(90)],
+    ['is 0 where the device is idle, whatever became of the question', assessmentOf([{ use: read(0), pids: [1, 2] }]), failed('timeout', 'late'), read(0)],
+    ['is not supported under MIG', assessmentOf([{ use: unsupported, pids: [1, 2], mig: [] }]), said(null, null), unsupported],
+  ])('%s', (_, assessment, uses, expected) => { expect(shareIn(assessment, uses)).toEqual(expected); });
+
+  it('is worth a question only where several containers are on a device that is in use', () => {
+    const asks = (...devices: readonly Device[]): boolean => sharesDevice(assessmentOf(devices));
+    expect([asks({ use: read(90), pids: [1, 2] }), asks({ use: misread('x'), pids: [1, 2] })]).toEqual([true, true]);
+    expect([asks({ use: read(0), pids: [1, 2] }), asks({ use: read(90), pids: [1] }, { use: read(90), pids: [2] }), asks({ use: read(90), pids: [1, 3] }), asks({ use: unsupported, pids: [1, 2], mig: [] })]).toEqual([false, false, false, false]);
+  });
+});
+
 it('no sample is taken where the boot is not known', () => {
-  expect(decideSample(container, counters, assessmentOf([], { bootId: null }), NOW)).toBeNull();
+  expect(decideSample({ container, counters, assessment: assessmentOf([], { bootId: null }), uses: null, at: NOW })).toBeNull();
 });
 
 describe('high demand', () => {

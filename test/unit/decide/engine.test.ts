@@ -19,6 +19,7 @@ describe('the engine is believed', () => {
     ['that is podman, where the ledger knows none', { engine: { kind: 'podman', engineId: null } }, { engineId: null }],
     ['whose containers have shims', { containers: [runningJob()], shims: shim(JOB) }, {}],
     ['beside another one, whose containers it never had', { shims: shim(STRANGE) }, {}],
+    ['that forgot a container whose shim lives, which an admin accepted', { shims: shim(GONE) }, { acceptedContainerIds: [GONE] }],
     ['where /proc failed and it never had a container', { trouble: { ...trouble, proc: 'failed' } }, { knownContainerIds: [] }],
   ])('%s', (_, host, history) => {
     expect(engine(host, history)).toBe('complete');
@@ -35,10 +36,23 @@ describe('the engine counts as failed', () => {
     ['that is podman where the ledger knows Docker', { engine: { kind: 'podman', engineId: null } }, {}],
     ['that does not say who it is', { engine: { kind: 'docker', engineId: null } }, {}],
     ['that forgot a container whose shim lives', { shims: shim(GONE) }, {}],
+    ['that forgot another one than an admin accepted', { shims: shim(JOB, GONE) }, { acceptedContainerIds: [GONE] }],
     ['that forgot one of several of a shim', { containers: [runningJob()], shims: shim(JOB, GONE) }, {}],
+    ['that is Docker where the ledger was begun under podman', {}, { engineId: null, engineKind: 'podman' }],
+    ['that is podman where the ledger was begun under Docker', { engine: { kind: 'podman', engineId: null } }, { engineId: null, engineKind: 'docker' }],
     ['where /proc failed, so that a forgotten one would go unseen', { trouble: { ...trouble, proc: 'failed' } }, {}],
   ])('%s', (_, host, history) => {
     expect(engine(host, history)).toBe('failed untrusted');
+  });
+
+  it('where a shim could not be read, and only then: whatever else is missing of the processes says nothing of shims', () => {
+    const partial = (kind?: 'shim'): string => {
+      const snapshot = snapshotOf(hostOf(), NOW);
+      if (snapshot.processes.state === 'failed') throw new Error('the processes are known');
+      const missing = [{ subject: 'pid 7', why: 'Input/output error, a shim for all that is known', ...(kind !== undefined && { kind }) }];
+      return distrustEngine({ ...snapshot, processes: { state: 'partial', value: snapshot.processes.value, missing } }, historyOf()).engine.state;
+    };
+    expect([partial('shim'), partial()]).toEqual(['failed', 'complete']);
   });
 
   it('for its own reason where it failed by itself', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LimitPolicy, LimitRules } from '../../../src/decide/limit-rules.ts';
 import { decideOutlook, type OutlookFacts, type Prospect } from '../../../src/decide/outlook.ts';
+import { datingBy } from '../../../src/passes/dated-outlook.ts';
 import type { IdleClock } from '../../../src/model/activity.ts';
 import { container } from '../config/helpers.ts';
 
@@ -14,13 +15,13 @@ const rules: LimitRules = {
   keepUntilAt: null, exemptFromIdle: null, exemptFromRuntime: null, protected: false, infrastructure: false,
 };
 const policy: OutlookFacts['policy'] & Pick<LimitPolicy, 'configured'> = {
-  configured: { limits: true, leftovers: false }, createdTimeoutMs: 30 * MINUTE_MS, highDemand: { atPercent: 80, factor: 0.5 }, runtimeCounts: 'since-first-start', youngMs: 30 * MINUTE_MS,
+  configured: { limits: true, leftovers: false }, createdTimeoutMs: 30 * MINUTE_MS, highDemand: { atPercent: 80, factor: 0.5 }, idlePercents: [80, 95], runtimePercents: [75, 90], runtimeCounts: 'since-first-start', youngMs: 30 * MINUTE_MS,
 };
 const running = container({ state: 'running', startedAt: NOW - 10 * HOUR_MS });
 const clock = { containerId: running.id, startedAt: running.startedAt, last: { at: NOW - MINUTE_MS }, samples: 9, consecutiveIdle: 4, idleMs: 20 * MINUTE_MS, activeAt: NOW - 21 * MINUTE_MS } as unknown as IdleClock;
 
 function outlook(changed: Partial<OutlookFacts> = {}): readonly Prospect[] {
-  return decideOutlook({ container: running, standing: 'managed', rules, policy, highDemand: false, clock, firstStartAt: NOW - 20 * HOUR_MS, firstPassAt: 0, wishes: [], now: NOW, ...changed });
+  return decideOutlook({ container: running, standing: 'managed', rules, policy, highDemand: false, clock, firstStartAt: NOW - 20 * HOUR_MS, firstPassAt: 0, warnings: [], wishes: [], now: NOW, ...changed });
 }
 
 const inMinutes = (prospect: Prospect | undefined): number | string | null => (prospect === undefined || prospect.at === null ? (prospect?.why ?? null) : (prospect.at - NOW) / MINUTE_MS);
@@ -47,9 +48,60 @@ describe('what is to come for a running container', () => {
     ['of an exempt owner', { rules: { ...rules, exemptFromIdle: 'x', exemptFromRuntime: 'x' } }, 'exempt', 'exempt'],
     ['without limits', { rules: { ...rules, idleTimeoutMs: null, maxRuntimeMs: null } }, 'limit-never', 'limit-never'],
     ['before the first pass', { clock: null, firstPassAt: null }, 'too-few-samples', 'first-pass'],
-    ['that began in the future', { clock: { ...clock, consecutiveIdle: 0 }, firstStartAt: NOW + HOUR_MS }, 'active', 'age-unknown'],
+    ['that began in the future', { clock: { ...clock, consecutiveIdle: 0 }, container: { ...running, startedAt: NOW + HOUR_MS }, firstStartAt: NOW + HOUR_MS }, 'active', 'age-unknown'],
   ])('has no date for one %s', (_, changed, idle, runtime) => {
     expect([of('idle-stop', changed), of('runtime-stop', changed)]).toEqual([idle, runtime]);
+  });
+});
+
+describe('the pass of the schedule that may do it first', () => {
+  const EVERY: Readonly<Record<string, readonly number[]>> = { 'sample': [2, 7, 12, 17, 22, 27, 32, 37, 42, 47, 52, 57], 'release-stale': [5], 'check-idle': [20], 'enforce-runtime': [35], 'cleanup-containers': [50] };
+  /** NOW is the begin of an hour. */
+  const nextRun = async (job: string, after: number): Promise<number | null> => {
+    const minutes = [0, 1, 2, 3, 4, 5, 6].flatMap((hour) => (EVERY[job] ?? []).map((minute) => NOW + (hour * 60 + minute) * MINUTE_MS));
+    return minutes.find((at) => at >= after) ?? null;
+  };
+  const passOf = async (what: Prospect['what'], changed: Partial<OutlookFacts> = {}, next = nextRun): Promise<number | string | null> => {
+    const prospect = outlook(changed).find((each) => each.what === what);
+    if (prospect === undefined) return 'none';
+    const { passAt } = await datingBy(next, NOW)(prospect);
+    return passAt === null ? null : (passAt - NOW) / MINUTE_MS;
+  };
+  const said = (...stages: readonly ('warned' | 'final')[]): OutlookFacts['warnings'] => stages.map((stage) => ({ containerId: running.id, startedAt: running.startedAt, kind: 'idle' as const, stage, at: NOW - MINUTE_MS }));
+
+  it('is the next run of its job after the limit, and after passes that give the warnings that are missing', async () => {
+    // Idle for 20 minutes a minute ago: 80 % in 3 minutes, 95 % in 7.5, all of it in 9.
+    expect(await passOf('idle-stop', { warnings: said('warned', 'final') })).toBe(20);
+    expect(await passOf('idle-stop')).toBe(20);
+    const late = { ...clock, idleMs: 13 * MINUTE_MS };
+    // 95 % are reached at :14.5: the sampler of :17 warns for the last time at the earliest.
+    expect(await passOf('idle-stop', { clock: late })).toBe(20);
+    expect(await passOf('idle-stop', { clock: { ...clock, idleMs: 8 * MINUTE_MS } })).toBe(80);
+  });
+
+  it('waits for the idle samples that are still missing in a row', async () => {
+    const ready = { warnings: said('warned', 'final'), rules: { ...rules, idleChecks: 3 } };
+    expect(await passOf('idle-stop', { ...ready, clock: { ...clock, consecutiveIdle: 1 } })).toBe(20);
+    // Passes of :02, :05, :07, :12, :17 come before that of :20.
+    expect(await passOf('idle-stop', { ...ready, rules: { ...rules, idleChecks: 7 }, clock: { ...clock, consecutiveIdle: 1 } })).toBe(20);
+    expect(await passOf('idle-stop', { ...ready, rules: { ...rules, idleChecks: 8 }, clock: { ...clock, consecutiveIdle: 1 } })).toBe(80);
+  });
+
+  it('for a runtime is two hourly passes later where nobody was warned yet', async () => {
+    const over = { firstStartAt: NOW - 30 * HOUR_MS };
+    expect(await passOf('runtime-stop', over)).toBe(2 * 60 + 35);
+    expect(await passOf('runtime-stop', { ...over, warnings: said('warned', 'final').map((each) => ({ ...each, kind: 'runtime' as const })) })).toBe(35);
+  });
+
+  it('is none where the limit is not reached, or the schedule has no such pass', async () => {
+    expect(await passOf('idle-stop', { standing: 'protected' })).toBeNull();
+    expect(await passOf('idle-stop', {}, async (job, after) => (job === 'check-idle' ? null : nextRun(job, after)))).toBeNull();
+  });
+
+  it('counts a runtime only as far as the boot clock confirms it', () => {
+    const hostClock = [{ number: 1, bootId: 'one', fromAt: NOW - 30 * HOUR_MS, fromUptimeMs: 0, seenUptimeMs: 0, untilUptimeMs: 5 * HOUR_MS, jumpMs: null }];
+    expect(outlook({ hostClock }).find(({ what }) => what === 'runtime-stop')).toMatchObject({ spentMs: 0 });
+    expect(outlook({ hostClock, firstStartAt: NOW - 29 * HOUR_MS }).find(({ what }) => what === 'runtime-stop')).toMatchObject({ spentMs: 4 * HOUR_MS, at: NOW + 20 * HOUR_MS });
   });
 });
 

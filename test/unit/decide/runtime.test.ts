@@ -32,6 +32,14 @@ describe('a container at its runtime limit, with both warnings given', () => {
     expect(verdictOf({ container: restarted, policy: { ...policy, runtimeCounts: 'since-last-start' } })).toBe('stop leave within-limit');
   });
 
+  it('that crashes and starts again for ever is as far as one that runs, where all runs count; otherwise it is left until it settles', () => {
+    const restarting = { ...container, startedAt: since(1), state: 'restarting' as const };
+    expect(verdictOf({ container: restarting })).toBe('stop act runtime-limit');
+    expect(verdictOf({ container: restarting, standing: 'protected' })).toBe('stop leave protected');
+    expect(verdictOf({ container: { ...restarting, startedAt: since(24) }, policy: { ...policy, runtimeCounts: 'since-last-start' } })).toBe('stop leave container-not-settled');
+    expect(verdictOf({ container: { ...restarting, state: 'unknown' } })).toBe('stop leave container-not-settled');
+  });
+
   it('is warned anew where its limit was shorter when it was warned', () => {
     expect(verdictOf({ rules: { ...rules, maxRuntimeMs: 48 * HOUR }, container: { ...container, startedAt: since(50) }, firstStartAt: since(50), warnings: [warning('warned', 30 * 60, { kind: 'runtime' }), warning('final', 27 * 60, { kind: 'runtime' })] })).toBe('warn act runtime-warning');
   });

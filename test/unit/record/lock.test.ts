@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,8 +10,8 @@ import { asNobody, isRoot, testFolder } from './folders.ts';
 const HOLDER = join(import.meta.dirname, 'children', 'lock-holder.ts');
 
 /** A process that holds the lock, and its long-lived child. Both are ended after the test. */
-async function holderOf(file: string): Promise<{ readonly process: ChildProcess; readonly child: number; readonly held: boolean }> {
-  const holder = spawn(process.execPath, [HOLDER, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function holderOf(file: string, as = ''): Promise<{ readonly process: ChildProcess; readonly child: number; readonly held: boolean }> {
+  const holder = spawn(process.execPath, [HOLDER, file, as], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => { holder.kill('SIGKILL'); });
   const [line] = (await once(createInterface(holder.stdout), 'line')) as [string];
   const { held, child } = JSON.parse(line) as { held: boolean; child: number };
@@ -86,6 +86,48 @@ describe('the lock', () => {
     const ended = once(shell, 'exit');
     shell.stdin.end('\n');
     await ended;
+  });
+});
+
+describe('patience', () => {
+  const behindSample = (forMs: number): { readonly as: string; readonly patience: { readonly behind: string; readonly forMs: number } } => ({ as: 'release-stale', patience: { behind: 'sample', forMs } });
+
+  it('waits for a holder of that name, and has the lock when it ends', async () => {
+    const file = join(testFolder(), 'lock');
+    const holder = await holderOf(file, 'sample');
+    const waiting = createLock({ file, ...behindSample(60_000) }).acquire();
+    expect(await Promise.race([waiting, new Promise((resolve) => { setTimeout(resolve, 700, 'waits'); })])).toBe('waits');
+    holder.process.kill('SIGKILL');
+    const held = await waiting;
+    expect(held).not.toBeNull();
+    expect(shellCanLock(file)).toBe(false);
+    expect(readFileSync(file, 'utf8')).toBe('release-stale\n');
+    held?.release();
+  });
+
+  it('ends with its time', async () => {
+    const file = join(testFolder(), 'lock');
+    await holderOf(file, 'sample');
+    const began = performance.now();
+    expect(await createLock({ file, ...behindSample(800) }).acquire()).toBeNull();
+    expect(performance.now() - began).toBeGreaterThanOrEqual(800);
+  });
+
+  it.each([['another pass', 'check-idle'], ['somebody without a name', '']])('is not had with %s', async (_, name) => {
+    const file = join(testFolder(), 'lock');
+    writeFileSync(file, 'sample\n', { mode: 0o600 });
+    await holderOf(file, name);
+    expect(await createLock({ file, ...behindSample(3_600_000) }).acquire()).toBeNull();
+  });
+
+  it('ends where another pass is the first to have the lock after the sample', async () => {
+    const file = join(testFolder(), 'lock');
+    const sampler = await createLock({ file, as: 'sample' }).acquire();
+    const waiting = [1, 2].map(() => createLock({ file, ...behindSample(3_600_000) }).acquire());
+    sampler?.release();
+    const got = await Promise.all(waiting);
+    expect(got.filter((each) => each === null)).toHaveLength(1);
+    for (const each of got) each?.release();
   });
 });
 

@@ -128,6 +128,38 @@ describe('an answer that is not one', () => {
     expect(await problemOf(answer)).toMatchObject({ ok: false, ...expected });
   });
 
+  const listed = (id: string, note: string): string => JSON.stringify({ Id: id, Names: [`/${id.slice(0, 4)}`], Image: 'x', Labels: { note, 'a"\\': '\\"[{]}' }, State: 'running', Mounts: [{ Type: 'bind' }] });
+  const sent = (parts: readonly string[], chunkBytes: number): RequestListener => (_, response) => {
+    const whole = Buffer.from(parts.join(''));
+    for (let at = 0; at < whole.length; at += chunkBytes) response.write(whole.subarray(at, at + chunkBytes));
+    response.end();
+  };
+
+  test('but the list of containers may be as long as their labels make it: of a long one ids, names and states are kept', async () => {
+    const ids = Array.from({ length: 24 }, (_, n) => n.toString(16).padStart(64, '0'));
+    const noted = ids.map((id, n) => listed(id, n === 7 ? 'x'.repeat(5 * 1024 * 1024) : `${'\\"{['.repeat(100_000)}${'y'.repeat(600_000)}`));
+    const engine = await fake(sent(['[', noted.join(','), ']\n'], 65_521));
+    const reply = await openEngine({ host: engine.host, timeoutMs: 30_000 }).list();
+    expect(noted.join('').length).toBeGreaterThan(16 * 1024 * 1024);
+    // The one that is longer than any by itself may be in any state.
+    expect(reply).toEqual({ ok: true, value: ids.map((id, n) => ({ Id: id, Names: [`/${id.slice(0, 4)}`], ...(n !== 7 && { State: 'running' }) })) });
+  });
+
+  test.each<[string, readonly string[]]>([
+    ['is cut off', ['[', listed(ID, 'x'.repeat(17 * 1024 * 1024)), ',{"Id":']],
+    ['has one that does not begin with its id', ['[{"Labels":"', 'x'.repeat(17 * 1024 * 1024), '"}]']],
+    ['has one that is not JSON', ['[', listed(ID, 'x'.repeat(17 * 1024 * 1024)), ',{nothing}]']],
+  ])('nor is a long list one that %s', async (_, parts) => {
+    expect(await problemOf(sent(parts, 1_000_003), 30_000)).toMatchObject({ code: 'malformed' });
+  });
+
+  test('an inspect beyond 8 MiB is given up, and only that one', async () => {
+    const engine = await fake((request, response) => { response.end(JSON.stringify({ Id: ID, Config: { Env: [request.url?.includes(ID) === true ? 'x'.repeat(8 * 1024 * 1024) : ''] } })); });
+    const client = openEngine({ host: engine.host, timeoutMs: 30_000 });
+    expect(await client.inspect(ID)).toMatchObject({ ok: false, code: 'malformed', why: expect.stringContaining('longer than') });
+    expect(await client.inspect('b'.repeat(64))).toMatchObject({ ok: true });
+  });
+
   test('is given up beyond 64 MiB', async () => {
     const block = Buffer.alloc(1024 * 1024, ' ');
     const why = await problemOf((_, response) => {

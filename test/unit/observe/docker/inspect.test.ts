@@ -93,12 +93,32 @@ describe('an inspect', () => {
   });
 
   test('may be hostile: labels of any text and size are data', () => {
-    const labels = JSON.parse(JSON.stringify({ big: 'x'.repeat(1024 * 1024), '$(reboot)': '"; DROP TABLE\n\u001B[2J' }));
-    const parsed = parseInspect(at('Config.Labels', labels), context);
-    expect(parsed).toMatchObject({ labels });
+    const said = { '$(reboot)': '"; DROP TABLE\n\u001B[2J', 'gpuctl.protected': 'true', 'devcontainer.metadata': 'm'.repeat(20_000) };
+    const parsed = parseInspect(at('Config.Labels', { big: 'x'.repeat(1024 * 1024), ...said, ...Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`other${n}`, 'x'.repeat(20_100)])) }), context);
+    // What is long is left out before what is short, so that no label that a rule reads is crowded out.
+    expect(parsed.inspected && parsed.labels).toEqual(said);
     const polluting = parseInspect(at('Config.Labels', JSON.parse('{"__proto__":"x","toString":"y"}')), context);
     expect(polluting.inspected).toBe(true);
     expect(({} as { x?: unknown }).x).toBeUndefined();
+  });
+
+  test('keeps of the environment only what says anything, and of mounts no more than may be a claim', () => {
+    const secret = parseInspect(at('Config.Env', ['TOKEN=secret', `X=${'x'.repeat(1024 * 1024)}`, 'NVIDIA_VISIBLE_DEVICES=0', 'NVIDIA_VISIBLE_DEVICES=1']), context);
+    expect(secret).toMatchObject({ env: ['NVIDIA_VISIBLE_DEVICES=0', 'NVIDIA_VISIBLE_DEVICES=1'] });
+    const targets = [...Array.from({ length: 1000 }, (_, n) => `/m${n}`), `/${'x'.repeat(1024 * 1024)}`, '/var/run/nvidia-container-devices/GPU-1'];
+    const mounted = parseInspect(at('Mounts', targets.map((Destination) => ({ Type: 'bind', Source: '/x', Destination }))), context);
+    expect(mounted.inspected && [mounted.mountTargets.length, mounted.mountTargets.at(-1), mounted.bindSources.length]).toEqual([257, '/var/run/nvidia-container-devices/GPU-1', 256]);
+  });
+
+  test.each<[string, string, unknown]>([
+    ['device ids', 'HostConfig.DeviceRequests', [{ Driver: 'cdi', DeviceIDs: Array.from({ length: 1025 }, (_, n) => `x${n}`) }]],
+    ['device requests', 'HostConfig.DeviceRequests', Array.from({ length: 1025 }, () => ({ Driver: 'nvidia', Count: -1 }))],
+    ['device nodes', 'HostConfig.Devices', Array.from({ length: 1025 }, (_, n) => ({ PathOnHost: `/dev/nvidia-caps/${n}` }))],
+    ['devices in the environment', 'Config.Env', Array.from({ length: 1025 }, () => 'NVIDIA_VISIBLE_DEVICES=all')],
+    ['devices in one variable', 'Config.Env', [`NVIDIA_VISIBLE_DEVICES=${'0,'.repeat(40_000)}`]],
+    ['mounted devices', 'Mounts', Array.from({ length: 1025 }, (_, n) => ({ Destination: `/var/run/nvidia-container-devices/${n}` }))],
+  ])('with more %s than any host has is not understood: it may claim any', (_, path, value) => {
+    expect(parseInspect(at(path, value), context)).toEqual({ inspected: false, why: 'it refers to more devices than a host can have' });
   });
 
   test('is refused in few words, however long the text that is wrong', () => {

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { lookAtProcesses, observeProcesses } from '../../../../src/observe/proc/index.ts';
+import { observeShims } from '../../../../src/observe/proc/shims.ts';
 import { openBench, type Bench } from './bench.ts';
 
 const ID = '0123456789abcdef'.repeat(4);
@@ -20,6 +22,13 @@ function shimOf(pid: number): readonly string[] | undefined {
   return shims.state === 'complete' ? shims.value.find((shim) => shim.pid === pid)?.containerIds : undefined;
 }
 
+/** A process of root as /proc would show it, in the test's own folder. */
+function writeProcess(pid: number, { comm, cgroup, args }: { readonly comm: string; readonly cgroup: string; readonly args: readonly string[] }): void {
+  const folder = join(bench.folder, String(pid));
+  mkdirSync(folder);
+  for (const [name, text] of Object.entries({ comm: `${comm}\n`, cgroup, cmdline: args.map((each) => `${each}\0`).join(''), status: `Name:\t${comm}\nTgid:\t${pid}\nUid:\t0\t0\t0\t0\n` })) writeFileSync(join(folder, name), text);
+}
+
 describe.skipIf(process.getuid?.() !== 0)('a container shim', () => {
   test.each(['containerd-shim-runc-v2', 'containerd-shim', 'conmon'])('is told by the name %s, and names the containers in its arguments', async (name) => {
     expect(shimOf(await started(name, ['-namespace', 'moby', '-id', ID, '-workdir', `/run/moby/${'e'.repeat(64)}`, 'f'.repeat(65)]))).toEqual([ID, 'e'.repeat(64)]);
@@ -27,6 +36,32 @@ describe.skipIf(process.getuid?.() !== 0)('a container shim', () => {
 
   test("is no user's process of that name, for a name is no shield", async () => {
     expect(shimOf(await started('containerd-shim-runc-v2', ['-id', ID], { uid: 65534, gid: 65534 }))).toBeUndefined();
+  });
+
+  test('is no setuid program that a user starts under that name: his is the real user id', async () => {
+    const program = join(bench.folder, 'setuid-sleep');
+    copyFileSync('/bin/sleep', program);
+    chmodSync(program, 0o4755);
+    symlinkSync(program, join(bench.folder, 'containerd-shim-1'));
+    // The digits are a container id and a time at once.
+    const pid = bench.start('/usr/bin/setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', join(bench.folder, 'containerd-shim-1'), '1'.repeat(64)]);
+    await vi.waitUntil(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'containerd-shim\n');
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/^Uid:\t65534\t0\t0\t/m);
+    expect(shimOf(pid)).toBeUndefined();
+  });
+
+  test('in a container is told with that container, as anybody may run one there', async () => {
+    const [inside, other] = ['a'.repeat(64), 'b'.repeat(64)];
+    writeProcess(4001, { comm: 'containerd-shim', cgroup: `1:cpu:/docker/${inside}\n0::/system.slice/docker-${inside}.scope\n`, args: ['containerd-shim', '-id', other] });
+    writeProcess(4002, { comm: 'containerd-shim', cgroup: '0::/system.slice/containerd.service\n', args: ['containerd-shim', '-id', inside] });
+    expect(observeShims([4001, 4002], bench.folder)).toMatchObject({ state: 'complete', value: [{ pid: 4001, containerIds: [other], inContainers: [inside] }, { pid: 4002, containerIds: [inside] }] });
+    expect(observeShims([4002], bench.folder)).not.toMatchObject({ value: [{ inContainers: expect.anything() as unknown }] });
+  });
+
+  test('that names thousands of containers is read to a bounded length, and a few of them count', () => {
+    writeProcess(4003, { comm: 'containerd-shim', cgroup: '0::/\n', args: Array.from({ length: 30_000 }, (_, n) => n.toString(16).padStart(64, '0')) });
+    const shims = observeShims([4003], bench.folder);
+    expect(shims.state === 'complete' && shims.value.map(({ containerIds }) => containerIds.length)).toEqual([16]);
   });
 
   test('is no process that only names a container', async () => {

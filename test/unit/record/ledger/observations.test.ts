@@ -42,6 +42,22 @@ describe('another engine on the same socket', () => {
     expect(ledger.history().knownContainerIds).toEqual([idOf('b')]);
   });
 
+  it('of another kind is not learned from, until an admin accepts it', () => {
+    const { ledger } = testLedger();
+    const podman = { ...engine([container('a')], null), kind: 'podman' as const };
+    expect(ledger.recordObservation(podman, [claim('a')], nobody, NOW)).toHaveLength(1);
+    expect(ledger.history()).toMatchObject({ engineId: null, engineKind: 'podman' });
+    expect(ledger.recordObservation(engine([container('b')]), [claim('b')], nobody, NOW)).toEqual([]);
+    expect(ledger.history()).toMatchObject({ engineId: null, engineKind: 'podman', knownContainerIds: [idOf('a')] });
+    ledger.acceptEngine(ENGINE, 'docker');
+    expect(ledger.history()).toMatchObject({ engineId: ENGINE, engineKind: 'docker', knownContainerIds: [] });
+    expect(ledger.recordObservation(engine([container('b')]), [claim('b')], nobody, NOW)).toHaveLength(1);
+    expect(ledger.recordObservation(podman, [claim('a')], nobody, NOW)).toEqual([]);
+    ledger.acceptEngine(null, 'podman');
+    expect(ledger.recordObservation(podman, [], nobody, NOW)).toEqual([]);
+    expect(ledger.history()).toMatchObject({ engineId: null, engineKind: 'podman', knownContainerIds: [idOf('a')] });
+  });
+
   it('that has no lasting id is learned from without becoming the known one', () => {
     const { ledger } = testLedger();
     expect(ledger.recordObservation(engine([container('a')], null), [claim('a')], nobody, NOW)).toHaveLength(1);
