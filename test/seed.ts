@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import { afterAll } from 'vitest';
+import { writeCounts } from './tally.ts';
 
 /**
  * What fails, fails every time: generated tests take the same cases in every run. PROPERTY_SEED=random takes new ones (the
@@ -10,3 +12,5 @@ if (wish !== 'random') {
   if (!Number.isInteger(seed)) throw new Error(`PROPERTY_SEED: expected "random" or a whole number; this is ${JSON.stringify(wish)}`);
   fc.configureGlobal({ ...fc.readConfigureGlobal(), seed });
 }
+
+afterAll(writeCounts);

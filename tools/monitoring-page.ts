@@ -74,7 +74,7 @@ GPUCTL CRITICAL - 2 findings, 2 GPUs seen: GPU 1 gpu.recovery.reset: the driver 
   device's processes are known. WARNING: any other finding that needs an admin. Open conditions that this run could not look at
   count with their severity; those that it saw gone do not.
 - Every error is UNKNOWN with its reason: the command line, the configuration, a bug. \`--json\`, \`--events\`, \`--repair\`,
-  \`--baseline\` and \`--over-budget\` cannot go with it.
+  \`--baseline\`, \`--over-budget\` and \`--replay\` cannot go with it.
 - Temperature in °C and power in W have no unit, as the guidelines know none for them. A reading that the board does not have is left out.
   A line is at most 4000 bytes long: the text comes first, and performance data is left out whole, item by item, from the end.
 - The text names containers. It needs root, as every look at processes does: \`sudo gpuctl health-check --nagios\` for the agent's user.

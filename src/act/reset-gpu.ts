@@ -35,9 +35,11 @@ export async function resetGpu(parts: ResetParts, target: GpuTarget, before: Gpu
 
 async function attemptTwice(reset: Reset): Promise<ResetAnswer> {
   const first = await attempt(reset);
-  const inUse = first.kind === 'refused' && first.why === 'in-use';
-  return inUse && known(reset.before.persistence) === true ? withoutPersistence(reset) : first;
+  if (first.kind !== 'refused' || first.why !== 'in-use' || known(reset.before.persistence) !== true) return first;
+  return withoutPersistence(reset, first);
 }
+
+type Refused = Extract<ResetAnswer, { readonly kind: 'refused' }>;
 
 async function attempt({ parts, target, before, journal }: Reset): Promise<ResetAnswer> {
   const step = journal.begin({ kind: 'reset', subject: null, debts: debtsOf(before) });
@@ -46,14 +48,16 @@ async function attempt({ parts, target, before, journal }: Reset): Promise<Reset
   return answer;
 }
 
-async function withoutPersistence(reset: Reset): Promise<ResetAnswer> {
+/** The first attempt may have taken a minute, so whether anybody came meanwhile is asked before the second. */
+async function withoutPersistence(reset: Reset, inUse: Refused): Promise<ResetAnswer> {
   const { parts, target, journal } = reset;
   const debt: BoardDebt = { kind: 'persistence', on: true };
   const step = journal.begin({ kind: 'persistence-off', subject: null, debts: [debt] });
   const off = await callSmi(parts, ['-pm', '0', '-i', target.pciBusId]);
   journal.end(step, resultOf(off));
   if (off.problem === 'timeout' || off.problem === 'hung') return { kind: 'refused', why: 'hung', detail: 'nvidia-smi -pm 0 did not end in time' };
-  const answer = await attempt(reset);
+  const against = await journal.mayRetry();
+  const answer: ResetAnswer = against === null ? await attempt(reset) : { ...inUse, detail: `${inUse.detail}; it was not tried again: ${against.detail}` };
   if (answer.kind === 'done' || answer.why !== 'hung') await restore(reset, debt);
   return answer;
 }

@@ -89,19 +89,22 @@ export function compose({ loaded, globals, options, stopping, seam = asIs, clock
   const reading = kernelLogOf(options.job, ledger);
   // A tape has it whatever the job that it is replayed for.
   const kernelLog = reading.observeKernelLog === undefined ? {} : seam.part('kernel-log', () => reading);
-  const observer = createObserver({ hostname: host, now: proc.now, ...driver, engine, proc, observeKernel: proc.observeKernel, ...kernelLog });
+  const observer = createObserver({ hostname: host, now: proc.now, ...driver, engine, proc, observeKernel: proc.observeKernel, holdersToo: !NEVER_RESET.has(options.job), ...kernelLog });
   const acts = options.acts && !options.dryRun;
-  const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, observeDriver: driver.observeDriver }) : null;
+  const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, run: driver.call, observeDriver: driver.observeDriver }) : null;
   const notifier = notifierOf({ config, options, context, users, engineHost: engineHost(config), ledger: ledger.notices });
   const emitted: GpuctlEvent[] = [];
   const limits = limitsPartsOf({ config, ledger: ledger.limits, engine, job: options.job, acts, processUse: driver.observeProcessUse });
   return {
     notifier, emitted,
-    parts: { ...(options.records ? { users: userSideOf(config, users), kernelLog: ledger.kernelLog } : {}), host, clock, observer, ledger, resets: resetPartsOf(config, ledger, acts), sink: { emit: (event) => { emitted.push(event); sink.emit(event); }, failed: sink.failed, holds: sink.holds }, ...lastingParts({ config, ledger, options, remind: (event) => { emitted.push(event); } }), actor, stopping, limits: { ...limits, ...seam.part('limits', () => ({ activity: limits.activity, nextRun: limits.nextRun })), notifier }, policy: seam.part('policy', () => ({ ...policyOf(config, users), limits: limitPolicyOf(loaded, users) })), ...seam.part('rules', () => ({ budgets: budgetsOf(config), ownerOf: ownerFor(config, users) })) },
+    parts: { ...(options.records ? { users: userSideOf(config, users), kernelLog: ledger.kernelLog } : {}), host, clock, observer, ledger, resets: resetPartsOf(config, ledger, acts ? driver.call : null), sink: { emit: (event) => { emitted.push(event); sink.emit(event); }, failed: sink.failed, holds: sink.holds }, ...lastingParts({ config, ledger, options, remind: (event) => { emitted.push(event); } }), actor, stopping, limits: { ...limits, ...seam.part('limits', () => ({ activity: limits.activity, nextRun: limits.nextRun })), notifier }, policy: seam.part('policy', () => ({ ...policyOf(config, users), limits: limitPolicyOf(loaded, users) })), ...seam.part('rules', () => ({ budgets: budgetsOf(config), ownerOf: ownerFor(config, users) })) },
     sink,
     close: () => { ledger.close(); sink.close(); },
   };
 }
+
+/** Passes without a decision on a reset; every other one asks who has a device node open. */
+const NEVER_RESET: ReadonlySet<PassOptions['job']> = new Set(['sample', 'check-idle', 'enforce-runtime', 'cleanup-containers']);
 
 /** The kernel's own log, and the journal's program where it may not be opened. Only these two judge every device's health. */
 function kernelLogOf(job: PassOptions['job'], ledger: OpenLedger): Pick<ObserverParts, 'observeKernelLog'> {

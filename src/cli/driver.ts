@@ -1,4 +1,4 @@
-import { runChild } from '../callout/child.ts';
+import { type ChildCall, type ChildResult, runChild } from '../callout/child.ts';
 import { decideLatch, type HolderState } from '../decide/latch.ts';
 import type { DriverView, ListedProcess } from '../model/device.ts';
 import type { HungSmi, InventoryEntry } from '../model/lost.ts';
@@ -48,8 +48,10 @@ export interface DriverSetting {
   readonly inventory: () => readonly InventoryEntry[];
 }
 
-/** The three questions to the driver. */
+/** The three questions to the driver, and what is done to devices. */
 export interface Driver {
+  /** Runs a program; nvidia-smi no more once it hung, whatever it was to do, which is remembered as of a question. */
+  call(call: ChildCall): Promise<ChildResult>;
   observeDriver(): Promise<Observed<DriverView>>;
   observeListed(): Promise<Observed<readonly ListedProcess[]>>;
   observeProcessUse(): ReturnType<typeof observeProcessUse>;
@@ -76,6 +78,15 @@ export function driverOf({ smi: plain, gate, inventory }: DriverSetting): Driver
     return answer;
   };
   return {
+    call: async (call) => {
+      if (call.file !== plain.path) return runChild(call);
+      if (late !== null) return { exitCode: null, stdout: '', stderr: `it was not called: ${late.state === 'failed' ? late.why : ''}`, problem: 'timeout' };
+      const result = await runChild(call);
+      if (result.problem !== 'hung') return result;
+      late = failed('hung', 'nvidia-smi did not end in time when it was to change a device, and outlived SIGKILL');
+      gate.onHung(result.pid ?? null);
+      return result;
+    },
     observeDriver: async () => {
       const answer = await guarded(() => observeDriver(smi));
       view = seen(answer);
@@ -118,7 +129,9 @@ function holderOf({ pid, startTicks }: HungSmi): HolderState {
   if (pid === null) return 'unnamed';
   const state = readState(pid);
   if (state === 'unreadable') return 'unknown';
-  return state !== null && state.startTicks === startTicks ? 'lives' : 'gone';
+  // What nobody has waited for yet has ended all the same; if a thread of it is still in the driver, the probe shows that.
+  const ended = state === null || state.runState === 'Z' || state.runState === 'X';
+  return !ended && state.startTicks === startTicks ? 'lives' : 'gone';
 }
 
 function stillHung({ since }: HungSmi, why: string): Observed<never> {

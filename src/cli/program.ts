@@ -45,7 +45,7 @@ export function createProgram(): Command {
 function acting(command: Command): Command {
   return command
     .option('--dry-run', 'show the plan; do nothing')
-    .option('--yes', 'on a terminal: do not ask')
+    .option('--yes', 'do not ask on a terminal; reset and --baseline accept need it where there is none')
     .addOption(new Option('--over-budget', 'on a terminal: lift the breaker for the plan that is shown'))
     .addOption(replaying());
 }

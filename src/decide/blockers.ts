@@ -9,7 +9,7 @@ import { known } from '../model/reading.ts';
 import { printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 import type { Ownership } from './ownership.ts';
-import { containerIdsIn, managerIn, systemServiceIn, unitIn } from './cgroup.ts';
+import { containerIdsIn, managerIn, systemServiceIn } from './cgroup.ts';
 
 const DAY_MS = 24 * 3600_000;
 
@@ -68,9 +68,11 @@ function processBlockers({ gpu, ownership, processes }: BlockerFacts): readonly 
 
 function holderBlockers({ gpu, ownership, processes, rules }: BlockerFacts): readonly Blocker[] {
   if (processes.state !== 'complete') return [hard('holders-unknown', `/proc could not be read completely: ${whyPartial(processes)}`, 'run as root, where /proc hides nothing')];
+  const { holders } = processes.value;
+  if (holders === null) return [hard('holders-unknown', 'it was not asked who has the device node open', 'a pass that may reset asks: gpuctl release-stale')];
   // Who is listed and alive blocks already. A ghost does not, so whoever has its pid by now must. gpuctl itself opens no node.
   const live = new Set(gpu.processes.state === 'known' ? gpu.processes.processes.map((row) => row.pid).filter((pid) => ownership.get(pid)?.kind !== 'ghost') : []);
-  const others = processes.value.holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !live.has(holder.pid));
+  const others = holders.filter((holder) => (gpu.minorNumber === null || holder.minorNumber === gpu.minorNumber) && !live.has(holder.pid));
   return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map((holder) => holderBlocker(holder, rules.pauseServices ?? []));
 }
 
@@ -83,7 +85,7 @@ function holderBlocker(holder: NodeHolder, pauseServices: readonly string[]): Bl
   const service = systemServiceIn(holder.cgroups);
   const who = `process ${holder.pid} (${printable(holder.command)})`;
   if (service !== null && pauseServices.includes(service)) return { kind: 'pausable-service', hard: false, unit: service, what: `${service} has the device node open (pid ${holder.pid})`, wayOut: 'nothing to do: the reset stops it and starts it again' };
-  if (isPersistenceDaemon(holder, unitIn(holder.cgroups ?? []))) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
+  if (isPersistenceDaemon(holder, service)) return { kind: 'persistence-daemon', hard: false, what: `nvidia-persistenced (pid ${holder.pid}) has the device node open`, wayOut: 'nothing to do: the reset turns persistence off and on again for this GPU where needed' };
   return hard('node-holder', `${who}${service === null ? '' : ` of ${service}`} has /dev/nvidia${holder.minorNumber} open`, wayOutOf(holder, service));
 }
 
@@ -96,12 +98,12 @@ function wayOutOf({ pid, cgroups }: NodeHolder, service: string | null): string 
 }
 
 /**
- * nvidia-persistenced holds every node for ever; a reset deals with it. Its name alone proves nothing, its unit or root
+ * nvidia-persistenced holds every node for ever; a reset deals with it. Its name alone proves nothing, its service or root
  * does, but only outside containers and sessions: in those anybody can be root and have a unit of any name.
  */
-function isPersistenceDaemon({ cgroups, uid, command }: NodeHolder, unit: string | null): boolean {
+function isPersistenceDaemon({ cgroups, uid, command }: NodeHolder, service: string | null): boolean {
   if (cgroups === null || managerIn(cgroups) !== null || containerIdsIn(cgroups).length > 0) return false;
-  return unit === 'nvidia-persistenced.service' || (uid === 0 && command === 'nvidia-persiste');
+  return service === 'nvidia-persistenced.service' || (uid === 0 && command === 'nvidia-persiste');
 }
 
 /** The driver's own word outranks what single readings seem to call for. */

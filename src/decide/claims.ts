@@ -25,11 +25,13 @@ export function decideClaims(facts: ClaimFacts): Claims {
   const released = new Set(facts.allocations.filter(({ releasedAt }) => releasedAt !== null).map(runOf));
   const configured = facts.engine.containers.map((container) => configuredClaims(container, facts, released));
   return {
-    claims: distinct([...configured.flatMap((each) => each.claims), ...liveClaims(facts)]),
+    claims: [...configured.flatMap((each) => each.claims), ...distinct(liveClaims(facts), Number.POSITIVE_INFINITY)],
     unresolved: configured.flatMap((each) => each.unresolved),
   };
 }
 
+/** A device can be named in hundreds of ways, by every start of its UUID; a few show what is meant. */
+const MAX_WAYS = 4;
 /** Of one container: nobody needs more of them to see what is wrong, and a label may hold hundreds. */
 const MAX_UNRESOLVED = 16;
 
@@ -42,7 +44,7 @@ function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns:
   const released = !isLive(container.state) && releasedRuns.has(runOf({ containerId: container.id, startedAt: container.startedAt }));
   const resolved = referencesOf(container, facts.deviceLabels).map((reference) => ({ reference, devices: devicesOf(reference, facts.gpus) }));
   return {
-    claims: resolved.flatMap(({ reference, devices }) => devices.map((device) => claimOf(container, reference, device, released))),
+    claims: distinct(resolved.flatMap(({ reference, devices }) => devices.map((device) => claimOf(container, reference, device, released))), MAX_WAYS),
     unresolved: resolved
       .filter(({ devices }) => devices.length === 0)
       .slice(0, MAX_UNRESOLVED)
@@ -108,7 +110,13 @@ function migOf(gpu: Gpu, process: GpuProcess): string | null {
   return mine.length === 1 ? (mine[0]?.uuid ?? null) : null;
 }
 
-function distinct(claims: readonly Claim[]): readonly Claim[] {
+/** Each claim once, and of one container, source and device no more than `ways`. */
+function distinct(claims: readonly Claim[], ways: number): readonly Claim[] {
   const byKey = new Map(claims.map((claim) => [[claim.containerId, claim.source, claim.reference, claim.gpuUuid, claim.migUuid].join('\0'), claim]));
-  return [...byKey.values()];
+  const counts = new Map<string, number>();
+  return [...byKey.values()].filter(({ containerId, source, gpuUuid, migUuid }) => {
+    const key = [containerId, source, gpuUuid, migUuid].join('\0');
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    return (counts.get(key) ?? 0) <= ways;
+  });
 }

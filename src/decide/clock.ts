@@ -34,6 +34,11 @@ export function elapsedMs(sinceAt: number, now: number, eras: History['clock']):
   return Math.min(wallMs, total - Math.max(...momentsOf(sinceAt, eras)));
 }
 
+/** Null where a container started or ended before it was made: a clock was wrong then, and when it really was is not known. */
+export function plausible(at: number | null, { createdAt }: { readonly createdAt: number | null }): number | null {
+  return at !== null && createdAt !== null && at < createdAt ? null : at;
+}
+
 /** The same up to another instant of the past, which counts as early as it can have been. */
 export function elapsedUntilMs(sinceAt: number, untilAt: number, eras: History['clock']): number | null {
   const wallMs = untilAt - sinceAt;

@@ -59,6 +59,8 @@ export const CONDITION_KINDS: Readonly<Record<string, ConditionKind>> = {
   'source.nvidia-smi.*': source('nvidia-smi', (snapshot) => snapshot.driver),
   'source.engine.*': source('the engine', (snapshot) => snapshot.engine),
   'source.processes.*': source('/proc', (snapshot) => snapshot.processes),
+  // Open files are part of it, and only some passes ask for them.
+  'source.processes.partial': { jobs: 'any', when: '/proc answers, and it was asked who has a device node open', couldSee: ({ snapshot }) => (seen(snapshot.processes)?.holders ?? null) !== null },
   'source.kernel-log.*': { jobs: 'any', when: 'the kernel log can be read', couldSee: ({ snapshot }) => snapshot.kernelLog !== undefined && snapshot.kernelLog.state !== 'failed' },
   'gpu.*': device,
   'gpu.lost': device,

@@ -6,7 +6,7 @@ import { type ReasonCode, REASONS } from '../model/reason.ts';
 import type { Assessment, Policy } from './assess.ts';
 import type { Trip } from './breaker.ts';
 import { clockFindings } from './clock.ts';
-import { decideConflicts } from './conflicts.ts';
+import { type Conflict, decideConflicts } from './conflicts.ts';
 import { decideHealth } from './health.ts';
 import { defaultHealthRules, healthFactsOf } from './health/facts.ts';
 import { containerFindings } from './limit-findings.ts';
@@ -16,8 +16,8 @@ import { xidFindings } from './xid.ts';
 import { resetStateFindings } from './reset-findings.ts';
 
 /** Findings of what was observed, before anything was decided: sources, boards, conflicts, references to nothing. */
-export function observationFindings({ snapshot, history, gpus, claims }: Assessment, policy: Policy): readonly Finding[] {
-  const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && policy.rulesOf(each).infrastructure).map((each) => each.id));
+export function observationFindings(assessment: Assessment, policy: Policy): readonly Finding[] {
+  const { snapshot, history, gpus, claims } = assessment;
   return [
     ...sourceFindings('nvidia-smi', snapshot.driver, 'try nvidia-smi -q -x by hand; nothing is done to what was not seen'),
     ...sourceFindings('engine', snapshot.engine, 'try docker ps by hand; nothing is released, ended or reset without the engine'),
@@ -27,18 +27,27 @@ export function observationFindings({ snapshot, history, gpus, claims }: Assessm
     ...clockFindings(history),
     ...gpus.flatMap((gpu) => decideHealth(healthFactsOf(gpu, { snapshot, history, claims }, policy.health ?? defaultHealthRules))),
     ...resetStateFindings(history, snapshot.takenAt),
-    ...decideConflicts(gpus, claims.claims.filter((claim) => !infrastructure.has(claim.containerId))).map((conflict): Finding => ({
+    ...conflictsIn(assessment, policy).map((conflict): Finding => ({
       id: 'gpu.allocation.conflict',
       severity: 'warning',
       subject: { gpu: conflict.gpuUuid, ...(conflict.migUuid === null ? {} : { mig: conflict.migUuid }) },
       message: `${conflict.containers.length} live containers claim one device: ${conflict.containers.map((each) => each.name).join(', ')}`,
       remedy: 'stop all but one, or list a monitoring container under infrastructure',
     })),
-    ...claims.unresolved.map((claim): Finding => ({
+    // Of a device that nvidia-smi may have left out it is not known that it is not there.
+    ...(snapshot.driver.state === 'complete' ? claims.unresolved : []).map((claim): Finding => ({
       id: 'claim.unresolved', severity: 'info', subject: { container: claim.containerId },
       message: `container ${claim.containerName} refers by ${claim.source} to ${JSON.stringify(claim.reference)}, which is no device of this host`, remedy: 'correct the reference, or ignore it',
     })),
   ];
+}
+
+/** What a container's labels make of it is worked out only for those that stand in a conflict: its rules cost more than all the rest. */
+function conflictsIn({ snapshot, gpus, claims: { claims } }: Assessment, policy: Policy): readonly Conflict[] {
+  const contested = new Set(decideConflicts(gpus, claims).flatMap(({ containers }) => containers.map(({ id }) => id)));
+  if (contested.size === 0) return [];
+  const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && contested.has(each.id) && policy.rulesOf(each).infrastructure).map(({ id }) => id));
+  return decideConflicts(gpus, claims.filter(({ containerId }) => !infrastructure.has(containerId)));
 }
 
 function sourceFindings(name: string, source: Observed<unknown>, remedy: string): readonly Finding[] {
@@ -128,6 +137,8 @@ function resetFindings(decision: Decision, gpu: string, outcome: Outcome | undef
   const want = decision.evidence['want'];
   const why = typeof want === 'string' && want in REASONS ? REASONS[want as ReasonCode] : REASONS[decision.reason];
   const told = outcome?.detail ?? (blockers.length === 0 ? REASONS[decision.reason] : blockers.map((blocker) => blocker.what).join('; '));
+  // The device is as it was: that an admin asked for more is nothing to raise a condition for.
+  if (want === 'asked-by-hand') return [{ id: 'reset.blocked', severity: 'warning', subject: { gpu }, message: `the reset that was asked for was not done: ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl history tells more' }];
   return [{ id: withheldId(blockers), severity: 'warning', subject: { gpu }, message: `a reset is called for (${why}): ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl release-stale or health-check --repair does it' }];
 }
 

@@ -36,7 +36,12 @@ function findingOf(check: HealthCheck, { message, evidence }: Verdict & { readon
  * not: the list is the one proof that nobody is on it.
  */
 function remedyOf({ id, remedy }: HealthCheck, { gpu }: HealthFacts): string {
-  if (id !== 'gpu.fault' || !gpu.faults.includes('GPU requires reset') || gpu.faults.includes('GPU is lost')) return remedy.replaceAll('BUS', gpu.pciBusId);
+  if (id !== 'gpu.fault' || !gpu.faults.includes('GPU requires reset') || gpu.faults.includes('GPU is lost')) return typed(remedy, gpu);
   if (gpu.processes.state === 'known') return 'gpuctl resets it at the next moment when nothing refers to it';
   return `nvidia-smi cannot tell who is on it, so gpuctl does not reset it: end who has /dev/nvidia${gpu.minorNumber ?? 'N'} open (fuser -v /dev/nvidia${gpu.minorNumber ?? 'N'}), then nvidia-smi -r -i ${gpu.pciBusId} by hand, or reboot the host`;
+}
+
+/** Commands as they can be typed: the table has GPU and BUS in place of the device. */
+function typed(remedy: string, { index, uuid, pciBusId }: HealthFacts['gpu']): string {
+  return remedy.replaceAll('BUS', pciBusId).replace(/(--device|gpuctl reset) GPU\b/g, `$1 ${index ?? uuid}`);
 }

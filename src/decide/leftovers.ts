@@ -1,7 +1,7 @@
 import type { InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision, Evidence } from '../model/decision.ts';
 import type { History } from '../model/history.ts';
-import { elapsedMs } from './clock.ts';
+import { elapsedMs, plausible } from './clock.ts';
 import { containerTarget, type LimitAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
@@ -63,7 +63,7 @@ function holdOf({ container, rules, policy }: LeftoverFacts): number | null {
 
 /** Null: not known, or the clock says that it stopped in the future. */
 function restedFor({ container, clock, now }: LeftoverFacts, firstPassAt: number): number | null {
-  const endedAt = container.state === 'created' ? container.createdAt : container.finishedAt;
+  const endedAt = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
   return endedAt === null ? null : elapsedMs(Math.max(endedAt, firstPassAt), now, clock);
 }
 

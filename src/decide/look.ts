@@ -46,7 +46,7 @@ export function lookOf(snapshot: Snapshot): ProcessLook {
 function shimsOf(processes: Snapshot['processes']): ProcessLook['shims'] {
   if (processes.state === 'failed') return failed(processes.code, processes.why);
   const unread = processes.value.listed.flatMap((process) => (process.state === 'unreadable' ? `pid ${process.pid}` : []));
-  const missing = processes.state === 'partial' ? processes.missing.filter((gap) => gap.kind === 'shim' || !unread.includes(gap.subject)) : [];
+  const missing = processes.state === 'partial' ? processes.missing.filter((gap) => gap.kind === 'shim' || (gap.kind === undefined && !unread.includes(gap.subject))) : [];
   return observed(processes.value.shims, missing);
 }
 

@@ -2,7 +2,7 @@ import type { IdleClock, KeepAlive, Warning, WarningStage } from '../model/activ
 import { type InspectedContainer, isLive } from '../model/container.ts';
 import type { History } from '../model/history.ts';
 import type { ReasonCode } from '../model/reason.ts';
-import { elapsedMs } from './clock.ts';
+import { elapsedMs, plausible } from './clock.ts';
 import { idleGiven } from './idle.ts';
 import { decideKeeping } from './keep-alive.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
@@ -103,7 +103,7 @@ function runtimeProspect(facts: OutlookFacts): Prospect {
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };
   const { spentMs } = base;
-  if (from === null || spentMs === null) return { ...base, at: null, why: from === null ? 'first-pass' : 'age-unknown' };
+  if (from === null || spentMs === null) return { ...base, at: null, why: facts.firstPassAt === null ? 'first-pass' : 'age-unknown' };
   const reachedAt = (percent: number): number => now + Math.max(0, (ms * percent) / 100 - spentMs);
   const given = runtimeGiven({ container, policy, clock, now, warnings: facts.warnings.filter(({ containerId }) => containerId === container.id) }, { sinceAt: from, limitMs: ms });
   return { ...base, at: reachedAt(100), why: null, steps: warningSteps(given, policy.runtimePercents, reachedAt) };
@@ -133,7 +133,7 @@ function longer(a: number | null, b: number | null): number | null {
 
 /** Null: not known. No clock starts before gpuctl's first pass. */
 function stoppedForMs({ container, firstPassAt, hostClock, now }: OutlookFacts): number | null {
-  const since = container.state === 'created' ? container.createdAt : container.finishedAt;
+  const since = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
   return since === null || firstPassAt === null ? null : elapsedMs(Math.max(since, firstPassAt), now, hostClock);
 }
 

@@ -33,6 +33,8 @@ export function decideOwnership(process: HostProcess, look: ProcessLook, rules: 
   if (process.state === 'absent') return { kind: 'ghost', reason: 'ghost' };
   if (process.state === 'unreadable' || process.cgroups === null) return { kind: 'unknown', reason: 'process-unreadable', containerId: null };
   const running = runningContainer(process.cgroups, look.answers);
+  const left = running === null ? null : leftWithin(process.cgroups, look.answers, rules.knownContainerIds);
+  if (left !== null) return { kind: 'unsettled', reason: 'container-not-settled', containerId: left };
   if (running !== null) return { kind: 'container', reason: 'running-container', containerId: running.containerId, name: running.name };
   const manager = managerIn(process.cgroups);
   if (manager !== null) return { kind: 'theirs', reason: 'other-manager', manager };
@@ -41,10 +43,26 @@ export function decideOwnership(process: HostProcess, look: ProcessLook, rules: 
   return ids.length === 0 ? hostProcess(process, process.cgroups, rules.permit) : containerProcess(process, ids, look, rules);
 }
 
-/** Any container id of any depth that runs: the broad reading, since it only ever protects. */
+/**
+ * Any container id of any depth that runs: the broad reading, since it only ever protects. Of several the innermost is
+ * named, for whoever chooses the cgroup parent of his container can put it into that of another.
+ */
 function runningContainer(cgroups: readonly string[], answers: readonly EngineAnswer[]): EngineAnswer | null {
-  const ids = containerIdsIn(cgroups);
-  return answers.find((each) => ids.includes(each.containerId) && each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer)) ?? null;
+  const running = new Map(answers.flatMap((each) => (each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer) ? [[each.containerId, each]] : [])));
+  const innermost = containerIdsIn(cgroups).findLast((id) => running.has(id));
+  return innermost === undefined ? null : (running.get(innermost) ?? null);
+}
+
+/**
+ * The container of this engine that is over or gone and whose process is left in the cgroup of one that runs: below it in one path,
+ * as a cgroup parent can have it. It is not ended, as the outer one runs, but neither is it the outer one's doing. Null: none.
+ */
+function leftWithin(cgroups: readonly string[], answers: readonly EngineAnswer[], known: ReadonlySet<string>): string | null {
+  const stateOf = new Map(answers.map((each) => [each.containerId, each.answer]));
+  const innermost = cgroups.map((path) => containerIdsIn([path]).at(-1) ?? '');
+  const isOver = (id: string): boolean => stateOf.get(id) === 'exited' || stateOf.get(id) === 'dead' || (stateOf.get(id) === 'not-found' && known.has(id));
+  const named = innermost.filter((id) => id !== '');
+  return named.length > 0 && named.every(isOver) ? (named.at(-1) ?? null) : null;
 }
 
 /**

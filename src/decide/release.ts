@@ -4,6 +4,7 @@ import type { Allocation, History } from '../model/history.ts';
 import { seen } from '../model/observation.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { elapsedMs, plausible } from './clock.ts';
 
 /** What the configuration says of one container. */
 export interface HoldRules {
@@ -75,11 +76,10 @@ function stoppedAnswer(container: InspectedContainer, rules: HoldRules, { histor
   if (holdMs === null) return { verdict: 'leave', reason: 'hold-never' };
   if (holdMs === 0) return { verdict: 'act', reason: 'no-hold' };
   if (history.firstPassAt === null) return { verdict: 'leave', reason: 'first-pass' };
-  const endedAt = neverStarted ? container.createdAt : container.finishedAt;
-  if (endedAt === null) return { verdict: 'leave', reason: 'age-unknown' };
-  const stoppedForMs = now - Math.max(endedAt, history.firstPassAt);
+  const endedAt = neverStarted ? container.createdAt : plausible(container.finishedAt, container);
+  const stoppedForMs = endedAt === null ? null : elapsedMs(Math.max(endedAt, history.firstPassAt), now, history.clock);
+  if (stoppedForMs === null) return { verdict: 'leave', reason: 'age-unknown', evidence: { holdMs } };
   const evidence = { stoppedForMs, holdMs };
-  if (stoppedForMs < 0 || now < endedAt) return { verdict: 'leave', reason: 'age-unknown', evidence };
   return stoppedForMs > holdMs ? { verdict: 'act', reason: 'hold-expired', evidence } : { verdict: 'leave', reason: 'within-hold', evidence };
 }
 

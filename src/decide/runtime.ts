@@ -3,7 +3,7 @@ import type { InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision } from '../model/decision.ts';
 import type { History } from '../model/history.ts';
 import { isoTime } from '../model/time.ts';
-import { elapsedMs, elapsedUntilMs } from './clock.ts';
+import { elapsedMs, elapsedUntilMs, plausible } from './clock.ts';
 import { containerTarget, exemptAnswer, leave, type LimitAnswer, outsideLimits, stageAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
@@ -49,9 +49,10 @@ function restartsCount({ container: { state }, policy }: RuntimeFacts): boolean 
 
 /** When the run, or all runs together, began; null: not known. */
 export function runtimeSince({ container, policy, firstStartAt }: Pick<RuntimeFacts, 'container' | 'firstStartAt'> & { readonly policy: Pick<LimitPolicy, 'runtimeCounts'> }): number | null {
-  const { startedAt } = container;
-  if (policy.runtimeCounts === 'since-last-start' || startedAt === null) return startedAt;
-  return Math.min(startedAt, firstStartAt ?? startedAt);
+  const startedAt = plausible(container.startedAt, container);
+  if (policy.runtimeCounts === 'since-last-start' || container.startedAt === null) return startedAt;
+  const starts = [startedAt, plausible(firstStartAt, container)].filter((at) => at !== null);
+  return starts.length === 0 ? null : Math.min(...starts);
 }
 
 interface Run {

@@ -15,7 +15,7 @@ export const EVENTS = {
   'pass.started': { level: 'info', alert: false, meaning: 'A pass began; `gpuctl.job` says which.' },
   'pass.ended': { level: 'info', alert: false, meaning: 'A pass ended; `gpuctl.counts`, `gpuctl.duration_ms` and `gpuctl.exit` say how.' },
   'pass.refused': { level: 'warn', alert: false, meaning: 'A pass did not run, or was ended: another one holds the lock, the configuration is not valid, the host has only just booted, or its time has passed; `event.reason` says which.' },
-  'pass.recovered': { level: 'warn', alert: true, meaning: 'An earlier pass was killed in the middle; `gpuctl.acts` lists what was in flight.' },
+  'pass.recovered': { level: 'warn', alert: true, meaning: 'An earlier pass did not come to its end (`gpuctl.cut_off`), `gpuctl.acts` lists what was in flight; or what a reset of an earlier pass took was put back (`gpuctl.resets`).' },
   'observe.failed': { level: 'error', alert: true, meaning: 'A source could not be read at all; nothing was done that needs it.' },
   'observe.partial': { level: 'warn', alert: true, meaning: 'A source told only part; `gpuctl.missing` lists what it lacks.' },
   'gpu.allocation.observed': { level: 'info', alert: false, meaning: 'A container was seen to hold a device for the first time.' },

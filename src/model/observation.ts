@@ -2,8 +2,8 @@
 export interface Gap {
   readonly subject: string;
   readonly why: string;
-  /** `shim`: it may be a live container shim that was not read, so a container that runs may go unseen. Absent: something else. */
-  readonly kind?: 'shim';
+  /** `shim`: it may be a live container shim that was not read, so a container that runs may go unseen. `files`: open files were not looked at, and nothing else. Absent: something else. */
+  readonly kind?: 'shim' | 'files';
 }
 
 /** How a source failed. `hung`: it outlived its deadline and could not be ended. */

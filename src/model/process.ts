@@ -53,6 +53,7 @@ export interface ProcessView {
   readonly ownPids: readonly number[];
   /** Every process that a device lists, by pid. */
   readonly listed: readonly HostProcess[];
-  readonly holders: readonly NodeHolder[];
+  /** Whoever has a GPU's device node open. Null: it was not asked, which a pass that never resets does not. */
+  readonly holders: readonly NodeHolder[] | null;
   readonly shims: readonly Shim[];
 }

@@ -57,7 +57,8 @@ export function debtsOf(gpu: Gpu): readonly BoardDebt[] {
     ...whenKnown(gpu.persistence, (on) => ({ kind: 'persistence', on })),
     ...whenKnown(gpu.computeMode, (mode) => ({ kind: 'compute-mode', mode })),
     ...whenKnown(gpu.powerLimitW, (watts) => ({ kind: 'power-limit', watts })),
-    ...whenKnown(gpu.eccCurrent, (on) => ({ kind: 'ecc-mode', on })),
+    // A mode that an admin has set for the next reset is what it must come back with.
+    ...whenKnown(known(gpu.eccPending) === null ? gpu.eccCurrent : gpu.eccPending, (on) => ({ kind: 'ecc-mode', on })),
     ...(known(gpu.migCurrent) === true ? [{ kind: 'mig-layout' as const, uuids: migs }] : []),
   ];
 }

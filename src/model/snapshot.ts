@@ -10,6 +10,8 @@ export interface Snapshot {
   readonly host: string;
   /** When the last source was read to its end, milliseconds since 1970 UTC. */
   readonly takenAt: number;
+  /** When it was begun to ask who holds and who claims devices: what has come since may be missing. Absent: at `takenAt`. */
+  readonly holdersAt?: number;
   readonly driver: Observed<DriverView>;
   readonly processes: Observed<ProcessView>;
   readonly engine: Observed<EngineView>;

@@ -22,20 +22,22 @@ export interface ObserverParts {
   readonly observeKernelLog?: () => Promise<Observed<KernelLogView>>;
   /** What reads /proc; the real one where it is not given. */
   readonly proc?: ProcReader;
+  /** False: it is not asked who has a device node open, as nothing will be reset by this observer's snapshots. */
+  readonly holdersToo?: boolean;
   /** Absent: the kernel is not asked about GPUs. `hung`: whether nvidia-smi did not come back. */
   readonly observeKernel?: (facts: { readonly hung: boolean }) => KernelView;
 }
 
 /** What a snapshot and a look need of /proc. */
 export interface ProcReader {
-  readonly listed: (pids: readonly number[]) => Observed<ListedProcesses>;
+  readonly listed: (pids: readonly number[], holdersToo: boolean) => Observed<ListedProcesses>;
   readonly withShims: (listed: Observed<ListedProcesses>) => Observed<ProcessView>;
   readonly look: (pids: readonly number[]) => ProcLook;
   readonly visibleDevices: (pid: number) => string | null;
 }
 
 export const realProc: ProcReader = {
-  listed: (pids) => observeListedProcesses(pids),
+  listed: (pids, holdersToo) => observeListedProcesses(pids, undefined, holdersToo),
   withShims: (listed) => withShims(listed),
   look: (pids) => lookAtProcesses(pids),
   visibleDevices: (pid) => readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES'),
@@ -54,7 +56,7 @@ export function createObserver(parts: ObserverParts): Observer {
   };
 }
 
-async function observeHost({ hostname, now, observeDriver, observeKernelLog, observeKernel, engine, proc = realProc }: ObserverParts): Promise<Snapshot> {
+async function observeHost({ hostname, now, observeDriver, observeKernelLog, observeKernel, engine, proc = realProc, holdersToo = true }: ObserverParts): Promise<Snapshot> {
   const reading = observeDriver();
   // The first step to the engine is taken while nvidia-smi runs; it tells nothing that is evidence, and a failure comes up again.
   void engine.version();
@@ -62,17 +64,18 @@ async function observeHost({ hostname, now, observeDriver, observeKernelLog, obs
   const [driver, kernelLog] = await Promise.all([reading, observeKernelLog?.()]);
   const kernel = observeKernel?.({ hung: driver.state === 'failed' && driver.code === 'hung' });
   const log = { ...(kernelLog === undefined ? {} : { kernelLog }), ...(kernel === undefined ? {} : { kernel }) };
+  const holdersAt = now();
   const asked = listContainers(engine);
   await untilSent();
-  const listed = proc.listed(listedPidsIn(driver));
+  const listed = proc.listed(listedPidsIn(driver), holdersToo);
   const list = await asked;
-  if (list.state === 'failed') return { host: hostname, takenAt: now(), driver, processes: proc.withShims(listed), engine: list, ...log };
+  if (list.state === 'failed') return { host: hostname, takenAt: now(), holdersAt, driver, processes: proc.withShims(listed), engine: list, ...log };
   const shims = Promise.withResolvers<Observed<ProcessView>>();
   const view = await inspectContainers(engine, {
     list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices: proc.visibleDevices,
     meanwhile: async () => { await untilSent(); shims.resolve(proc.withShims(listed)); },
   });
-  return { host: hostname, takenAt: now(), driver, processes: await shims.promise, engine: view, ...log };
+  return { host: hostname, takenAt: now(), holdersAt, driver, processes: await shims.promise, engine: view, ...log };
 }
 
 /**

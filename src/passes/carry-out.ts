@@ -38,16 +38,26 @@ export function begin({ parts, id }: Pass, { decision }: Numbered<Target>): numb
   return parts.ledger.beginAct(id, decision.verb, decision.target, parts.clock.now());
 }
 
-/** Writes how an act ended, into the ledger and the record, and tells it. `act` null: it was refused before it began. */
+/** The name of an act among the events, on whichever host. */
+export function actName(passId: string, act: number): string {
+  return `${passId}-${act}`;
+}
+
+/**
+ * Tells how an act ended and writes it into the ledger and the record. The event comes first: a pass that is killed in
+ * between leaves an act in flight, and the next one finds by its name that it was told. `act` null: it was refused before it began.
+ */
 export function finish(pass: Pass, { index, decision }: Numbered<Target>, act: number | null, result: ActResult): void {
   const outcome: Outcome = { decision: index, result: result.result, reason: result.reason, detail: result.detail };
   pass.outcomes.push(outcome);
+  tell(pass, decision, outcome, act === null ? null : actName(pass.id, act));
   if (act !== null) pass.parts.ledger.endAct(act, outcome, pass.parts.clock.now());
-  tell(pass, decision, outcome);
 }
 
-function tell({ parts }: Pass, decision: Decision, outcome: Outcome | null): void {
-  for (const event of decisionEvents(decision, outcome)) parts.sink.emit(event);
+/** The last event of an act bears its name: where that is in the file, the others are. */
+function tell({ parts }: Pass, decision: Decision, outcome: Outcome | null, act: string | null = null): void {
+  const events = decisionEvents(decision, outcome);
+  events.forEach((event, at) => { parts.sink.emit(act === null || at < events.length - 1 ? event : { ...event, facts: { ...event.facts, act } }); });
 }
 
 /** The answer for an act that was not begun since the pass was asked to end; null: go on. */

@@ -60,10 +60,17 @@ export interface EndingChecks {
 
 /** An act that was begun and whose end was never written. */
 export interface InFlightAct {
+  readonly number: number;
   readonly passId: string;
   readonly verb: Verb;
   readonly target: Target;
   readonly at: number;
+}
+
+/** A pass that did not come to its end, or was cut off between its end and the event about it. */
+export interface UntoldPass extends PassRecord {
+  /** Null: it did not come to its end. */
+  readonly exit: number | null;
 }
 
 export interface PassRecord {
@@ -80,8 +87,13 @@ export interface Ledger {
   /** Proves that the ledger can be written; called before anything is acted on. */
   beginPass(pass: PassRecord): void;
   endPass(id: string, endedAt: number, exit: number): void;
-  /** Acts of earlier passes without an end; each is reported once and marked. */
-  takeInFlight(passId: string): readonly InFlightAct[];
+  /** Acts of earlier passes without an end that may not be among the events yet, oldest first. */
+  untoldActs(passId: string): readonly InFlightAct[];
+  /** This pass told of them. */
+  markActsTold(passId: string, numbers: readonly number[]): void;
+  /** Earlier passes that nobody may have been told the end of, oldest first. Absent: nobody keeps them. */
+  untoldPasses?(passId: string): readonly UntoldPass[];
+  markPassesTold?(ids: readonly string[]): void;
   /** Before an act is tried. Returns its number. */
   beginAct(passId: string, verb: Verb, target: Target, at: number): number;
   endAct(act: number, outcome: Pick<Outcome, 'result' | 'reason' | 'detail'>, at: number): void;
@@ -148,16 +160,21 @@ export interface ResetJournal {
   debts(): readonly BoardDebt[];
   paid(debt: BoardDebt): void;
   owed(debt: BoardDebt, why: string): void;
+  /** Right before the reset is tried once more: the whole decision on a new look. Null: go on; otherwise why not. */
+  mayRetry(): Promise<ActResult | null>;
 }
 
-/** `unsettled`: it is starting or stopping. `absent`: systemd knows no such unit. */
-export type ServiceState = 'active' | 'inactive' | 'unsettled' | 'absent' | 'unknown';
+/** `unsettled`: it is starting or stopping. `not-startable`: it runs, but once stopped it could not be started (masked). `absent`: systemd knows no such unit. */
+export type ServiceState = 'active' | 'inactive' | 'unsettled' | 'not-startable' | 'absent' | 'unknown';
 
 /** What a reset does to services, and what puts back what it took. Every call ends by a deadline of its own and never throws. */
 export interface ResetHelper {
   serviceState(unit: string): Promise<ServiceState>;
   stopService(unit: string): Promise<StepResult>;
+  /** Done: it runs. */
   startService(unit: string): Promise<StepResult>;
+  /** Units that run and would be stopped together with this one; null: not known. */
+  dependents(unit: string): Promise<readonly string[] | null>;
   /** Puts one setting of one GPU back; null: it is of a kind that only an admin can put back. */
   restore(target: GpuTarget, debt: BoardDebt): Promise<StepResult | null>;
 }

@@ -9,12 +9,14 @@ interface Recovery {
   readonly parts: PassParts;
   readonly ledger: ResetLedger;
   readonly helper: ResetHelper;
+  /** What is as it was again. In the ledger only after it was told: a kill in between lets it be done twice, and told. */
+  readonly restored: { readonly run: ResetRun; readonly debt: Debt }[];
 }
 
 /**
  * What a reset of an earlier pass took and did not put back is put back now, before anything else is done: services first,
  * then settings of boards. Whatever fails stays in the journal, is a finding, and is tried again by every pass that acts.
- * All of it can be done twice, so that a recovery that is killed itself is begun anew.
+ * All of it can be done twice, so that a recovery that is killed itself is begun anew; it is told before the ledger has it.
  */
 export async function recoverResets(pass: Pass): Promise<void> {
   const { parts } = pass;
@@ -23,13 +25,13 @@ export async function recoverResets(pass: Pass): Promise<void> {
   const { ledger, helper } = resets;
   const runs = ledger.unsettled();
   if (runs.length === 0) return;
-  const recovery: Recovery = { parts, ledger, helper };
+  const recovery: Recovery = { parts, ledger, helper, restored: [] };
   for (const run of runs) for (const debt of servicesOf(run)) await startService(recovery, run, debt);
   const early = runs.filter((run) => mayStillRun(run, parts.clock.now()));
   await restoreBoards(recovery, runs.filter((run) => boardDebtsOf(run).length > 0 && !early.includes(run)));
-  const left = new Map(ledger.unsettled().map((run) => [run.number, run.debts.map(({ debt }) => debt)]));
-  for (const run of runs) tell(recovery, run, left.get(run.number) ?? []);
-  // Only now: told twice is better than never.
+  for (const run of runs) tell(recovery, run);
+  for (const { run, debt } of recovery.restored) ledger.payDebt(run.target.uuid, debt, parts.clock.now());
+  if (parts.sink.failed?.() === true) return;
   for (const run of runs.filter(({ endedAt }) => endedAt === null)) ledger.endReset(run.number, parts.clock.now());
 }
 
@@ -50,10 +52,10 @@ function boardDebtsOf({ debts }: ResetRun): readonly BoardDebt[] {
 }
 
 /** It was active before, so it is started. Where it runs, systemd has nothing to do but to forget a stop that still waits. */
-async function startService({ parts, ledger, helper }: Recovery, { target }: ResetRun, debt: Extract<Debt, { kind: 'service' }>): Promise<void> {
+async function startService({ ledger, helper, restored }: Recovery, run: ResetRun, debt: Extract<Debt, { kind: 'service' }>): Promise<void> {
   const result = await helper.startService(debt.unit);
-  if (result.result === 'done') ledger.payDebt(target.uuid, debt, parts.clock.now());
-  else ledger.oweDebt(target.uuid, debt, result.detail);
+  if (result.result === 'done') restored.push({ run, debt });
+  else ledger.oweDebt(run.target.uuid, debt, result.detail);
 }
 
 /** Two looks: what is not as it was, and whether putting it back has helped. */
@@ -97,18 +99,28 @@ function whyOwed(result: Awaited<ReturnType<ResetHelper['restore']>>): string {
   return result.result === 'done' ? 'nvidia-smi put it back, but it does not show' : result.detail;
 }
 
-function payWhereSeen({ parts, ledger }: Recovery, { run, board, debt }: Owed): boolean {
+function isRestored({ restored }: Recovery, run: ResetRun, debt: Debt): boolean {
+  return restored.some((each) => each.run === run && each.debt === debt);
+}
+
+function payWhereSeen(recovery: Recovery, { run, board, debt }: Owed): boolean {
   const paid = board !== null && isPaidBy(debt, board);
-  if (paid) ledger.payDebt(run.target.uuid, debt, parts.clock.now());
+  if (paid && !isRestored(recovery, run, debt)) recovery.restored.push({ run, debt });
   return paid;
 }
 
-/** A run that was cut off is told, and so is what was put back; a debt that stays is a finding of every pass. */
-function tell({ parts }: Recovery, run: ResetRun, left: readonly Debt[]): void {
+/** A run that was cut off is told, and so is what was put back, unless a recovery that was killed has told the very same; a debt that stays is a finding of every pass. */
+function tell(recovery: Recovery, run: ResetRun): void {
+  const { parts } = recovery;
   const { uuid, index, pciBusId } = run.target;
-  const restored = run.debts.map(({ debt }) => debt).filter((debt) => !left.some((each) => JSON.stringify(each) === JSON.stringify(debt)));
+  const debts = run.debts.map(({ debt }) => debt);
+  const restored = debts.filter((debt) => isRestored(recovery, run, debt));
+  const left = debts.filter((debt) => !restored.includes(debt));
   const cutOff = run.endedAt === null && run.steps.length > 0;
   if (!cutOff && restored.length === 0) return;
+  // Numbers begin again in a new ledger; what is owed becomes less from one telling to the next.
+  const name = `${run.begunAt}-${run.number}-${cutOff ? 'cut-off' : 'owed'}-${restored.length}-${left.length}`;
+  if (parts.sink.holds?.(`"recovery":"${name}"`) === true) return;
   const last = run.steps.at(-1);
   const what = cutOff ? `a reset of GPU ${index ?? uuid} was cut off at the step ${last?.kind ?? ''}${last?.subject === null || last === undefined ? '' : ` ${last.subject}`}` : `what a reset of GPU ${index ?? uuid} took away`;
   const how = left.length > 0 ? `still to be put back: ${left.map(debtText).join('; ')}` : 'everything is as it was before it';
@@ -116,6 +128,6 @@ function tell({ parts }: Recovery, run: ResetRun, left: readonly Debt[]): void {
     action: 'pass.recovered', message: `${what}: ${how}`,
     ...(left.length === 0 && !cutOff ? { level: 'info' as const, alert: false } : {}),
     gpu: { uuid, index, busId: pciBusId },
-    facts: { resets: [{ gpu: uuid, pass: run.passId, steps: run.steps, restored, owed: left }] },
+    facts: { resets: [{ recovery: name, gpu: uuid, pass: run.passId, steps: run.steps, restored, owed: left }] },
   });
 }

@@ -13,6 +13,7 @@ import { known } from '../model/reading.ts';
 import { isoTime } from '../model/time.ts';
 import type { Assessment } from '../decide/assess.ts';
 import type { OpenCondition } from './conditions-step.ts';
+import { judgedIn } from './judged-device.ts';
 import { isSelected, type Job, type Pass } from './pass.ts';
 
 type SourceState = 'complete' | 'partial' | 'failed';
@@ -105,7 +106,7 @@ export function reportOf(pass: Pass, findings: readonly Finding[], exit: ExitCod
       processes: latest?.snapshot.processes.state ?? 'failed',
       ...(latest?.snapshot.kernelLog === undefined ? {} : { kernel_log: latest.snapshot.kernelLog.state }),
     },
-    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => ({ ...deviceReport(gpu, latest, findings, parts.ownerOf), ...(options.job === 'health-check' ? { checks: checkReports(gpu, latest, parts.policy.health ?? defaultHealthRules) } : {}) })),
+    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => ({ ...judgedIn(deviceReport(gpu, latest, findings, parts.ownerOf), latest, pass), ...(options.job === 'health-check' ? { checks: checkReports(gpu, latest, parts.policy.health ?? defaultHealthRules) } : {}) })),
     decisions: pass.decisions, outcomes: pass.outcomes, findings,
     conditions: pass.conditions?.map(conditionReport) ?? null,
   };

@@ -53,7 +53,8 @@ export function decideAgain(pass: Pass, target: GpuTarget, fresh: Assessment, co
   const again = decideOn(pass, gpu, fresh, context);
   if (again.verdict === 'leave') return fallen({ result: 'already-gone', reason: 'no-longer-wanted', detail: REASONS[again.reason] });
   if (again.verdict === 'refuse') return fallen({ result: 'refused', reason: again.reason, detail: blockersIn(again).filter((blocker) => blocker.hard).map((blocker) => blocker.what).join('; ') || REASONS[again.reason] });
-  const ageMs = pass.parts.clock.now() - fresh.snapshot.takenAt;
+  const { takenAt, holdersAt = takenAt } = fresh.snapshot;
+  const ageMs = pass.parts.clock.now() - Math.min(takenAt, holdersAt);
   if (ageMs >= 0 && ageMs <= FRESH_MS) return { stands: again };
   return fallen({ result: 'refused', reason: 'snapshot-too-old', detail: `the last look was ${ageMs} ms old` });
 }

@@ -26,19 +26,35 @@ export async function resetOne(pass: Pass, entry: Numbered<GpuTarget>, context: 
   const act = begin(pass, entry);
   const pause = resets === undefined || resets.helper === null || run === null ? null : { resets, helper: resets.helper, run };
   const units = unitsToPause(again.stands);
-  const attempt = (snapshot: Snapshot): Promise<ActResult> => tryReset(pass, target, snapshot, run);
+  const mayRetry = (): Promise<ActResult | null> => mayGoOn(pass, target, context);
+  const attempt = (snapshot: Snapshot): Promise<ActResult> => tryReset(pass, { target, snapshot, run, mayRetry });
   const result = units.length === 0 ? await attempt(fresh.snapshot)
     : pause === null ? { result: 'refused' as const, reason: 'service-not-stopped' as const, detail: 'this pass cannot stop services' }
-    : await paused({ pass, target, units, ...pause }, context, attempt);
+    : await paused({ pass, target, units, begun: new Set(), stopped: [], ...pause }, context, attempt);
   finish(pass, entry, act, result);
   if (run !== null) resets?.ledger.endReset(run, clock.now());
 }
 
+/** The decision once more, on a look that is made for it: nobody may have come while the first attempt lasted. */
+async function mayGoOn(pass: Pass, target: GpuTarget, context: ResetContext): Promise<ActResult | null> {
+  const stop = interruption(pass);
+  if (stop !== null) return stop;
+  const again = decideAgain(pass, target, await observe(pass), { ...context, pausing: false });
+  return again.stands === null ? again.result : null;
+}
+
+interface Attempt {
+  readonly target: GpuTarget;
+  readonly snapshot: Snapshot;
+  readonly run: number | null;
+  readonly mayRetry: ResetJournal['mayRetry'];
+}
+
 /** It is counted before anything else is done: what dies after this has been counted, what dies before is in flight. */
-async function tryReset(pass: Pass, target: GpuTarget, snapshot: Snapshot, run: number | null): Promise<ActResult> {
+async function tryReset(pass: Pass, { target, snapshot, run, mayRetry }: Attempt): Promise<ActResult> {
   const { parts } = pass;
   if (parts.actor === null) return { result: 'refused', reason: 'interrupted', detail: 'this pass has no acting side' };
-  const result = await parts.actor.resetGpu(target, snapshot, journalOf(pass, target, run));
+  const result = await parts.actor.resetGpu(target, snapshot, { ...journalOf(pass, target, run), mayRetry });
   if (result.result !== 'refused') countReset(parts, target, result, parts.clock.now());
   if (result.result === 'done') parts.ledger.withdrawReset(target.uuid);
   return result;
@@ -51,15 +67,18 @@ interface Pause {
   readonly resets: ResetParts;
   readonly helper: ResetHelper;
   readonly run: number;
+  /** Whose stop was begun with its dependents. */
+  readonly begun: Set<string>;
+  /** In the order in which they were. */
+  readonly stopped: string[];
 }
 
 /** Stops the units, looks and decides anew, resets, and starts what it stopped again, whatever happened in between. */
 async function paused(pause: Pause, context: ResetContext, attempt: (snapshot: Snapshot) => Promise<ActResult>): Promise<ActResult> {
-  const { pass, target, units } = pause;
-  const stopped: string[] = [];
+  const { pass, target, units, stopped } = pause;
   try {
     for (const unit of units) {
-      const refused = await stopService(pause, unit, stopped);
+      const refused = stopped.includes(unit) ? null : await stopService(pause, unit);
       if (refused !== null) return refused;
     }
     const stop = interruption(pass);
@@ -73,15 +92,35 @@ async function paused(pause: Pause, context: ResetContext, attempt: (snapshot: S
 }
 
 /** Null: it has stopped. Only a service that is active is stopped, since whatever is stopped is started again. */
-async function stopService({ pass, resets, helper, run }: Pause, unit: string, stopped: string[]): Promise<ActResult | null> {
+async function stopService(pause: Pause, unit: string): Promise<ActResult | null> {
+  const { pass, resets, helper, run, stopped } = pause;
   const { clock } = pass.parts;
   const state = await helper.serviceState(unit);
-  if (state !== 'active') return notStopped(`${unit} holds the device, but systemd calls it ${state}`);
+  if (state !== 'active') return notStopped(`${unit} is in the way, but systemd calls it ${state}`);
+  const refused = await stopDependents(pause, unit);
+  if (refused !== null) return refused;
   const step = resets.ledger.beginStep(run, { kind: 'stop-service', subject: unit, debts: [{ kind: 'service', unit }] }, clock.now());
   stopped.push(unit);
   const result = await helper.stopService(unit);
   resets.ledger.endStep(step, result, clock.now());
   return result.result === 'done' ? null : notStopped(`${unit} did not stop: ${result.detail}`);
+}
+
+/** What systemd would stop together with it is stopped before it, where it is listed as well; starting the one would not bring back the other. */
+async function stopDependents(pause: Pause, unit: string): Promise<ActResult | null> {
+  const { pass, helper, begun, stopped } = pause;
+  begun.add(unit);
+  const dependents = await helper.dependents(unit);
+  if (dependents === null) return notStopped(`it is not known what else would stop with ${unit}`);
+  for (const dependent of dependents) {
+    // By one before it.
+    if (stopped.includes(dependent)) continue;
+    const listed = pass.parts.policy.reset.pauseServices?.includes(dependent) === true;
+    if (!listed || begun.has(dependent)) return notStopped(`${dependent} would stop with ${unit}: list it under reset.pause_services as well`);
+    const refused = await stopService(pause, dependent);
+    if (refused !== null) return refused;
+  }
+  return null;
 }
 
 function notStopped(detail: string): ActResult {
@@ -101,7 +140,7 @@ async function startAgain({ pass, target, resets, helper }: Pause, unit: string)
 }
 
 /** The ledger's journal for one run; without a run, one that lives as long as the reset. */
-function journalOf({ parts }: Pass, { uuid }: GpuTarget, run: number | null): ResetJournal {
+function journalOf({ parts }: Pass, { uuid }: GpuTarget, run: number | null): Omit<ResetJournal, 'mayRetry'> {
   const { resets, clock } = parts;
   if (resets === undefined || run === null) return passingJournal();
   const { ledger } = resets;
@@ -114,7 +153,7 @@ function journalOf({ parts }: Pass, { uuid }: GpuTarget, run: number | null): Re
   };
 }
 
-/** A journal that nothing outlives. */
+/** A journal that nothing outlives, for whom nothing changes while a reset is tried. */
 export function passingJournal(): ResetJournal {
   const open = new Map<string, BoardDebt>();
   let steps = 0;
@@ -128,5 +167,6 @@ export function passingJournal(): ResetJournal {
     debts: () => [...open.values()],
     paid: ({ kind }) => { open.delete(kind); },
     owed: () => {},
+    mayRetry: async () => null,
   };
 }

@@ -11,7 +11,8 @@ import { willAct } from './carry-out.ts';
 import { shareWithUsers } from './user-side.ts';
 import { rememberHealth } from './remember-health.ts';
 import { recoverResets } from './recover-resets.ts';
-import { countInFlight } from './reset-count.ts';
+import { recoverPasses } from './recover-passes.ts';
+import { ExitCode, GpuctlError } from '../model/errors.ts';
 
 /**
  * The frame around every pass: the ledger proves that it can be written before anything is done, what an earlier pass
@@ -19,6 +20,16 @@ import { countInFlight } from './reset-count.ts';
  */
 export async function runPass(parts: PassParts, options: PassOptions, story: (pass: Pass) => Promise<void>): Promise<PassReport> {
   const pass = newPass(parts, options);
+  try {
+    return await runWhole(pass, story);
+  } catch (error) {
+    tellError(pass, error);
+    throw error;
+  }
+}
+
+async function runWhole(pass: Pass, story: (pass: Pass) => Promise<void>): Promise<PassReport> {
+  const { parts, options } = pass;
   openPass(pass);
   await recoverResets(pass);
   await story(pass);
@@ -32,24 +43,43 @@ export async function runPass(parts: PassParts, options: PassOptions, story: (pa
   const report = reportOf(pass, findings, exit);
   if (options.records) await shareWithUsers(pass, report);
   if (options.records) shareMetrics(pass);
-  parts.sink.emit({
-    action: 'pass.ended',
-    message: `${options.job} ended with exit code ${exit}`,
-    outcome: exit === 3 || exit === 4 ? 'failure' : 'success',
-    facts: { exit, duration_ms: Math.round(parts.clock.monotonicMs() - pass.startedMonotonicMs), counts: countsOf(pass, findings) },
-  });
+  tellEnd(pass, { exit, findings, message: `${options.job} ended with exit code ${exit}` });
   return report;
 }
 
-function openPass({ parts, options, id, startedAt }: Pass): void {
-  const { ledger, sink } = parts;
-  sink.emit({ action: 'pass.started', message: `${options.job} began` });
-  if (ledger.setAside !== null) sink.emit({ action: 'ledger.rebuilt', message: `the ledger was corrupt; it was set aside as ${ledger.setAside} and begun anew`, facts: { set_aside: ledger.setAside } });
+function tellEnd(pass: Pass, { exit, findings, message }: { readonly exit: number; readonly findings: readonly Finding[]; readonly message: string }): void {
+  const { parts, options } = pass;
+  parts.sink.emit({
+    action: 'pass.ended', message,
+    outcome: exit === 0 || exit === 1 ? 'success' : 'failure',
+    facts: { exit, duration_ms: Math.round(parts.clock.monotonicMs() - pass.startedMonotonicMs), counts: countsOf(pass, findings) },
+  });
   if (!options.records) return;
-  ledger.beginPass({ id, job: options.job, startedAt });
-  const acts = ledger.takeInFlight(id);
-  countInFlight(parts, acts);
-  if (acts.length > 0) sink.emit({ action: 'pass.recovered', message: `${acts.length} acts of an earlier pass were in flight when it was killed; the host is looked at anew`, facts: { acts } });
+  try {
+    parts.ledger.markPassesTold?.([pass.id]);
+  } catch (error) {
+    // It is told all the same: the worst of it is that the next pass says so once more.
+    if (!(error instanceof GpuctlError)) throw error;
+  }
+}
+
+/** Whoever collects the events sees that the pass is over, and how. Its end stays unwritten in the ledger, which then checks itself wholly when it is opened next. */
+function tellError(pass: Pass, error: unknown): void {
+  const ours = error instanceof GpuctlError;
+  const exit = ours ? error.exitCode : ExitCode.bug;
+  tellEnd(pass, { exit, findings: [], message: `${pass.options.job} was ended by ${ours ? 'an error' : 'a bug'}: ${error instanceof Error ? error.message : String(error)}` });
+}
+
+/** The ledger knows of the pass before the events do, so that a pass that is killed here is found by the next one. */
+function openPass(pass: Pass): void {
+  const { parts: { ledger, sink }, options, id, startedAt } = pass;
+  try {
+    if (options.records) ledger.beginPass({ id, job: options.job, startedAt });
+  } finally {
+    sink.emit({ action: 'pass.started', message: `${options.job} began` });
+  }
+  if (ledger.setAside !== null) sink.emit({ action: 'ledger.rebuilt', message: `the ledger was corrupt; it was set aside as ${ledger.setAside} and begun anew`, facts: { set_aside: ledger.setAside } });
+  if (options.records) recoverPasses(pass);
 }
 
 function findingsOf(pass: Pass): readonly Finding[] {

@@ -1,7 +1,5 @@
 import type { KeepAlive } from '../model/activity.ts';
 import { claimingIds, claimsNow, standingOf } from '../decide/managed.ts';
-import { decideDirt } from '../decide/dirt.ts';
-import { currentXids } from '../decide/xid.ts';
 import { isDemandHigh } from '../decide/demand.ts';
 import { decideKeepRequest, type KeepAnswer } from '../decide/keep-request.ts';
 import type { LimitPolicy } from '../decide/limit-rules.ts';
@@ -14,10 +12,11 @@ import { REASONS } from '../model/reason.ts';
 import { isoTime } from '../model/time.ts';
 import { printable } from '../model/text.ts';
 import { freeGpus, freeMigs } from './free.ts';
+import { judgedByMemory } from './judged-device.ts';
 import type { Pass } from './pass.ts';
 import { type DatedProspect, datingBy } from './dated-outlook.ts';
 import type { KeepRequest, KeepRequests, LimitsLedger, LimitsParts, UserExports } from './ports.ts';
-import type { DeviceReport, PassReport } from './report.ts';
+import type { PassReport } from './report.ts';
 
 /** How a pass deals with the users of the host who are not root: what they may read of it, and what they ask of it. */
 export interface UserSide {
@@ -115,6 +114,7 @@ function attempt<T>({ sink }: Pass['parts'], what: string, work: () => T): T | n
 /** What `public.json` holds; a contract. */
 function publicExport({ id, parts, options }: Pass, latest: Assessment, { observed, devices }: PassReport): object {
   const known = observed.nvidia_smi !== 'failed' && observed.engine !== 'failed';
+  // A finding that is switched off hides dirt from the report; a device that is dirty is not free for all that.
   const judged = devices.map((device) => judgedByMemory(device, latest, parts));
   const free = freeGpus(judged);
   const migs = freeMigs(judged);
@@ -130,14 +130,6 @@ function publicExport({ id, parts, options }: Pass, latest: Assessment, { observ
       mig: device.mig?.map((mig) => ({ ...mig, free: known ? migs.some((each) => each.uuid === mig.uuid) : null })) ?? null,
     })),
   };
-}
-
-/** Not every pass judges dirt; a device that is dirty is not free in any. */
-function judgedByMemory(device: DeviceReport, { gpus, history, snapshot }: Assessment, { policy, clock }: Pass['parts']): DeviceReport {
-  const gpu = gpus.find((each) => each.uuid === device.uuid);
-  if (gpu === undefined || device.verdict !== 'clean') return device;
-  const dirt = decideDirt({ gpu, history, ghosts: [], afterEnding: null, toleranceMiB: policy.toleranceMiB, now: clock.now(), xids: currentXids(snapshot, history) });
-  return dirt.kind === 'dirty' ? { ...device, verdict: 'dirty' } : device;
 }
 
 /** What each `why/<uid>.json` holds, a contract: the user's own containers. An owner whom this host does not know gets none. */

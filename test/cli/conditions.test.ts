@@ -36,8 +36,8 @@ describe('conditions', () => {
     const report = reportIn(await host.gpuctl(['health-check', '--json']));
     expect(report.conditions?.map(({ id, this_run, first_seen_at }) => [id, this_run, first_seen_at]), 'still open: a report clears nothing').toEqual(expect.arrayContaining([['gpu.recovery.reset', 'gone', first.conditions?.find(({ id }) => id === 'gpu.recovery.reset')?.first_seen_at]]));
     const table = await host.gpuctl(['health-check']);
-    expect(table.stdout).toMatch(/^Open conditions\n(?:.*\n)*.*gpu\.recovery\.reset on GPU-.*\n +since \d{4}-\d\d-\d\d \d\d:\d\d UTC, last seen .*the next pass clears it$/m);
-    expect((await host.gpuctl(['status'])).stdout).toMatch(/gpu\.recovery\.reset on GPU-.*\n.*this run could not tell/);
+    expect(table.stdout).toMatch(/^Open conditions\n(?:.*\n)*.*gpu\.recovery\.reset on GPU 1: .*\n +since \d{4}-\d\d-\d\d \d\d:\d\d UTC, last seen .*the next pass that records clears it$/m);
+    expect((await host.gpuctl(['status'])).stdout).toMatch(/gpu\.recovery\.reset on GPU 1: .*\n.*this run could not tell/);
 
     expect(reportIn(await host.gpuctl(['release-stale', '--json'])).conditions).toEqual([]);
     expect(conditionEvents(host).slice(2).toSorted()).toEqual(['cleared gpu.dirty.shared', 'cleared gpu.recovery.reset']);

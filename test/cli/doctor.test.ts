@@ -50,7 +50,7 @@ describe('gpuctl doctor', () => {
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ok {7}nvidia-smi +answers; driver [\d.]+, 1 GPUs$/m);
     expect(stdout).toMatch(/^warning {2}logrotate .*\n +→ write one/m);
-    expect(stdout).toMatch(/\ngpuctl can work on this host: 0 failures, 1 warnings\n$/);
+    expect(stdout).toMatch(/\ngpuctl can work on this host: 0 failures, 1 warning\n$/);
   });
 
   type Good = Awaited<ReturnType<typeof useGoodHost>>;
@@ -113,6 +113,13 @@ describe('gpuctl doctor --accept-engine', () => {
     expect(checksIn(before).find(({ id }) => id === 'engine')?.remedy).toContain('gpuctl doctor --accept-engine');
     expect(await doctor(['--accept-engine', '--yes'])).toMatchObject({ exitCode: 0, stderr: 'gpuctl: accepted: CCCC:DDDD is the engine of this host from now on\n' });
     expect(bad(await doctor(['--json']))).toEqual([]);
+  });
+
+  it('is for root alone', async () => {
+    const { host, doctor } = await useReplacedEngine();
+    chmodSync(host.configPath, 0o644);
+    expect(await host.gpuctl(['doctor', '--accept-engine', '--yes'], { program: gpuctlAsUser(host) })).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('only root may accept an engine') as string });
+    expect(bad(await doctor(['--json']))).toEqual([['engine', 'failure']]);
   });
 
   it('needs a terminal or --yes', async () => {

@@ -103,7 +103,7 @@ describe('health-check --baseline', () => {
     expect(answer.stdout).toContain('nothing was changed');
     expect(treeHash(host.stateDir)).toBe(before);
     const accepted = await host.gpuctl(['health-check', '--baseline', 'accept', '--device', '0', '--yes']);
-    expect(accepted).toMatchObject({ exitCode: 0, stderr: 'gpuctl: accepted: 1 devices as they are now\n' });
+    expect(accepted).toMatchObject({ exitCode: 0, stderr: 'gpuctl: accepted: 1 device as it is now\n' });
     expect(actionsIn(accepted.events)).toEqual(['gpu.baseline.accepted']);
     expect(foundIn(await check(host))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readState } from '../../src/observe/proc/state.ts';
@@ -129,6 +129,19 @@ describe('an nvidia-smi that hangs and cannot be ended', () => {
     expect(withLedger(host, (ledger) => ledger.hungSmi())).toBeNull();
   });
 
+  it('is remembered where it was to reset a GPU as well: neither that pass nor the next asks another', async () => {
+    const host = useHost({ gpus: [{ recovery: 'Reset' }], driver: '590.48.01', deviceNodes: true });
+    await useEngine(host);
+    host.configure({ engine: { host: `unix://${join(host.dir, 'fake.sock')}` }, nvidia_smi: { timeout: '2s' } });
+    host.fault({ kind: 'hang', style: 'unreapable', on: ['reset'] });
+    expect((await host.gpuctl(['reset', '0', '--yes'])).exitCode).toBe(3);
+    expect(host.calls().at(-1)?.args).toEqual(['-r', '-i', host.gpu(0).busId]);
+    expect(withLedger(host, (ledger) => ledger.hungSmi())).toMatchObject({ bootId: readBootId() });
+    const asked = host.calls().length;
+    expect((await host.gpuctl(['health-check', '--dry-run'])).exitCode).toBe(3);
+    expect(host.calls()).toHaveLength(asked);
+  });
+
   it('stays remembered where the probe is not answered, and asks no more than that', async () => {
     const host = useHost({ gpus: 1 });
     await useEngine(host);
@@ -150,7 +163,8 @@ describe('an nvidia-smi that hangs and cannot be ended', () => {
     expect(withLedger(host, (ledger) => ledger.hungSmi())).toBeNull();
     host.clearFaults();
     host.fault({ kind: 'hang', style: 'unreapable' });
-    await host.gpuctl(['health-check'], { program: gpuctlAsUser(host) });
+    chmodSync(host.configPath, 0o644);
+    expect(await host.gpuctl(['health-check'], { program: gpuctlAsUser(host) })).toMatchObject({ exitCode: 3 });
     expect(withLedger(host, (ledger) => ledger.hungSmi())).toBeNull();
     await host.gpuctl(['health-check']);
     expect(withLedger(host, (ledger) => ledger.hungSmi())).not.toBeNull();

@@ -111,7 +111,7 @@ describe('health-check without --repair', () => {
     const [state, world] = [treeHash(host.stateDir), readFileSync(host.worldPath)];
     const result = await host.gpuctl(['health-check']);
     expect(result).toMatchObject({ exitCode: 1, stderr: '' });
-    expect(result.stdout).toMatch(/gpu\.orphan: process \d+/);
+    expect(result.stdout).toMatch(/gpu\.orphan on GPU \d: process \d+/);
     expect(result.stdout).toContain('nothing was done');
     expect([treeHash(host.stateDir), readFileSync(host.worldPath)]).toEqual([state, world]);
     expect(isUntouched(host, orphan)).toBe(true);

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { engineProxy } from '../hostsim/engine-proxy.ts';
 import type { GpuctlResult } from '../hostsim/gpuctl-call.ts';
-import { changesIn, deviceOf, eventsOf, openScene, releasesIn, useEngine, type PassRun, type Scene } from './scene.ts';
+import { type SimProcess, startProcess } from '../hostsim/processes.ts';
+import { changesIn, deviceOf, eventsOf, fateOf, openScene, releasesIn, useEngine, type PassRun, type Scene } from './scene.ts';
 
 const engine = useEngine();
 
@@ -13,6 +14,7 @@ const DRIVES_A_TERMINAL = /[^\P{C}\n]|[\p{Zl}\p{Zp}]/u;
 describe('host text that is made to hurt', () => {
   let scene: Scene;
   let canary: string;
+  const terminalText = '\u001b[2J\u001b]0;owned\u0007\u009b31m\u202e';
   let run: PassRun;
   let orphanPid: number;
 
@@ -68,11 +70,86 @@ describe('host text that is made to hurt', () => {
     for (const args of [['health-check'], ['health-check', '--json'], ['health-check', '--events', '--dry-run', '--repair'], ['status'], ['allocations', '--all'], ['allocations', '--all', '--json'], ['config', 'show', '--container', `x-${scene.uuid(1)}`], ['free'], ['config', 'show', '--container', '\u009b31m'], ['health-check', '--device', '\u001b[31m\u009b']]) {
       outputs.push(await scene.host.gpuctl(args));
     }
-    const texts = [lines, ...outputs.flatMap(({ stdout, stderr }) => [stdout, stderr])];
+    const shown = [['explain', scene.uuid(0)], ['explain', `x-${scene.uuid(1)}`], ['explain', terminalText], ['history'], ['history', '--json'], ['health-check', '--nagios'], ['doctor'], ['doctor', '--json'], ['why'], ['quarantine', 'list'], ['keep', terminalText]];
+    const more = await Promise.all(shown.map((args) => scene.host.gpuctl(args)));
+    expect(more.map(({ exitCode }) => exitCode)).not.toContain(70);
+    expect(more.every(({ stdout, stderr }) => stdout + stderr !== '')).toBe(true);
+    const texts = [lines, ...[...outputs, ...more].flatMap(({ stdout, stderr }) => [stdout, stderr])];
     expect(texts.filter((text) => DRIVES_A_TERMINAL.test(text)).map((text) => text.slice(Math.max(0, text.search(DRIVES_A_TERMINAL) - 60)).slice(0, 120))).toEqual([]);
     expect(outputs.map(({ exitCode }) => exitCode).filter((code) => code !== 0 && code !== 1)).toEqual([2, 2]);
     expect(scene.host.events().filter((event) => event['event.action'] === 'forged')).toEqual([]);
     expect(lines.split('\n').every((line) => Buffer.byteLength(line) < 8192)).toBe(true);
+  });
+});
+
+describe('a user who may create any container', () => {
+  let scene: Scene;
+  let run: PassRun;
+  let bob: string;
+  let squatter: string;
+  const orphans: SimProcess[] = [];
+
+  /** A process of root in a container, on the host's pid namespace, that looks as a shim of this container looks. */
+  const pretendShim = async (id: string): Promise<string> => {
+    const script = 'printf "#!/bin/sh\nsleep 100000\n" >/containerd-shim; chmod +x /containerd-shim; exec /containerd-shim "$@"';
+    const container = await engine().run({ pidHost: true, cmd: ['sh', '-c', script, 'sh', '-namespace', 'moby', '-id', id] });
+    const pid = await engine().initPid(container);
+    await vi.waitUntil(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'containerd-shim\n', { timeout: 20_000 });
+    return container;
+  };
+
+  beforeAll(async () => {
+    scene = openScene(engine(), { gpus: 3 });
+    const { host, uuid } = scene;
+    bob = await engine().run({ name: 'bob-cpu-only', labels: { 'gpuctl.owner': 'bob' } });
+    const shields = { 'gpuctl.protected': 'true', 'gpuctl.infrastructure': 'true', 'gpuctl.owner': 'root', 'gpuctl.keep_until': '2999-01-01T00:00:00Z' };
+    const gone = await engine().run({ name: 'mine', labels: shields });
+    const stopped = await engine().run({ name: 'rested', labels: shields });
+    expect((await scene.pass(['sample'])).exitCode).toBe(0);
+    orphans.push(await startProcess(engine().sandbox, { name: 'sh) S 0 0 (x', cgroup: `docker/${gone}` }));
+    orphans.push(await startProcess(engine().sandbox, { name: 'nvidia-persiste', cgroup: `docker/${stopped}` }));
+    await engine().rm(gone);
+    await engine().kill(stopped).then(() => engine().wait(stopped));
+    // The name lives again, in a container that claims the orphan's device besides.
+    await engine().run({ name: 'mine', gpus: [uuid(0)], labels: shields });
+    await pretendShim(gone);
+    await pretendShim(stopped);
+    // In the cgroup of somebody else's container, on a device that he has nothing to do with.
+    squatter = await engine().run({ name: 'squatter', hostConfig: { CgroupParent: `/docker/${bob}` } });
+    for (const [at, orphan] of orphans.entries()) host.listOn(at, orphan, { usedMiB: 4000 });
+    host.listOn(2, await engine().initPid(squatter));
+    // A list of more than 16 MiB.
+    for (let n = 0; n < 18; n += 1) await engine().create({ labels: { note: 'x'.repeat(2 ** 20) } });
+    run = await scene.pass(['release-stale']);
+  });
+  afterAll(async () => {
+    await scene.dispose();
+    for (const orphan of orphans) await orphan.end();
+  });
+
+  it('cannot save his orphan: neither by labels, nor by a name, nor by a container of that name, nor by a process that calls itself its shim (S18)', () => {
+    expect(orphans.map(({ pid }) => fateOf(run, pid))).toMatchObject([
+      { verdict: 'act', reason: 'orphan-container-gone', outcome: { result: 'done' } }, { verdict: 'act', reason: 'orphan-container-stopped', outcome: { result: 'done' } },
+    ]);
+    expect(orphans.map((orphan) => orphan.isAlive())).toEqual([false, false]);
+  });
+
+  it('cannot blind a pass: neither by a shim of what is gone, nor by a list of containers that is too long to be kept (S18)', () => {
+    expect(run.report.observed).toMatchObject({ nvidia_smi: 'complete', engine: 'complete', processes: 'complete' });
+    expect(eventsOf(run, 'observe.failed')).toEqual([]);
+  });
+
+  it('cannot make another’s container hold a device, and so be subject to limits, from within its cgroup (S18)', () => {
+    expect([...new Set(deviceOf(run, scene.uuid(2)).claims.map(({ container }) => container.id))]).toEqual([squatter]);
+    expect(run.report.devices.flatMap(({ claims }) => claims.filter(({ container }) => container.id === bob))).toEqual([]);
+  });
+
+  it('keeps his own container from being looked at by making it huge, and nothing else: it is named, and may claim any device (S18)', async () => {
+    const huge = await engine().create({ name: 'huge', env: { A: 'x'.repeat(9 * 2 ** 20) } });
+    const seen = await scene.pass(['health-check']);
+    expect([seen.exitCode, seen.report.observed.engine]).toEqual([1, 'partial']);
+    expect(eventsOf(seen, 'observe.partial')).toMatchObject([{ 'gpuctl.missing': [{ subject: huge, why: expect.stringContaining('longer than') as string }] }]);
+    expect(seen.report.devices.map(({ claims }) => claims.some(({ container }) => container.id === huge))).toEqual([true, true, true]);
   });
 });
 

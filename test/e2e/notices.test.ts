@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NOTICE_NAME } from '../../src/act/notify/container-file.ts';
 import { createNotifier } from '../../src/act/notify/notifier.ts';
 import { openEngine } from '../../src/callout/engine.ts';
@@ -67,6 +67,23 @@ describe('a notice in the container', () => {
     expect(await notifier().notifyOwner(notice(id))).toEqual([]);
     expect(readFileSync(join(folder, 'work'), 'utf8')).toBe('a week of training');
     expect(lstatSync(join(folder, NOTICE_NAME)).isSymbolicLink()).toBe(false);
+  });
+
+  it('stays in the container where its /workspace is a link, wherever that leads, and is not written to what is mounted read-only', async () => {
+    const [outside, readOnly] = [workspace(), workspace()];
+    const linkTo = async (target: string): Promise<string> => {
+      const id = await useContainer({ binds: [`${readOnly}:/kept:ro`], cmd: ['sh', '-c', 'rmdir /workspace; ln -s "$1" /workspace; sleep 100000', 'sh', target] });
+      const root = `/proc/${await engine().initPid(id)}/root`;
+      await vi.waitUntil(() => lstatSync(join(root, 'workspace'), { throwIfNoEntry: false })?.isSymbolicLink() === true, { timeout: 20_000 });
+      return id;
+    };
+    // There is no such folder in the container; on the host there is.
+    expect(await notifier().notifyOwner(notice(await linkTo(`../../../../../../../..${outside}`)))).toMatchObject([{ action: 'notify.failed' }]);
+    expect(await notifier().notifyOwner(notice(await linkTo('/kept')))).toMatchObject([{ action: 'notify.failed' }]);
+    expect([readdirSync(outside), readdirSync(readOnly)]).toEqual([[], []]);
+    const inside = await linkTo('/etc');
+    expect(await notifier().notifyOwner(notice(inside))).toEqual([]);
+    expect([existsSync(join(`/proc/${await engine().initPid(inside)}/root/etc`, NOTICE_NAME)), existsSync(join('/etc', NOTICE_NAME))]).toEqual([true, false]);
   });
 
   const failures: readonly (readonly [string, () => ContainerOptions, RegExp])[] = [

@@ -17,6 +17,8 @@ export interface GpuctlOptions {
   readonly timeoutMs?: number;
   /** Another program than this checkout's gpuctl, given the same arguments. */
   readonly program?: readonly string[];
+  /** True: `events` stays empty. A run that is killed, or whose disk is full, may leave half a line. */
+  readonly withoutEvents?: boolean;
 }
 
 export interface GpuctlResult {
@@ -56,10 +58,10 @@ export function startGpuctl(hostDir: string, args: readonly string[], options: G
   // A program that ends without reading its input is no fault of ours.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(options.stdin ?? '');
-  return { pid: child.pid ?? -1, child, done: collect(child, eventsPath, offset, options.timeoutMs ?? 60_000) };
+  return { pid: child.pid ?? -1, child, done: collect(child, { eventsPath: options.withoutEvents === true ? null : eventsPath, offset, timeoutMs: options.timeoutMs ?? 60_000 }) };
 }
 
-async function collect(child: ChildProcess, eventsPath: string, offset: number, timeoutMs: number): Promise<GpuctlResult> {
+async function collect(child: ChildProcess, { eventsPath, offset, timeoutMs }: { readonly eventsPath: string | null; readonly offset: number; readonly timeoutMs: number }): Promise<GpuctlResult> {
   const { promise, resolve, reject } = Promise.withResolvers<Pick<GpuctlResult, 'exitCode' | 'signal'>>();
   const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   const [stdout, stderr] = [gather(child.stdout), gather(child.stderr)];
@@ -67,7 +69,7 @@ async function collect(child: ChildProcess, eventsPath: string, offset: number, 
   child.on('close', (exitCode, signal) => { resolve({ exitCode, signal }); });
   const end = await promise;
   clearTimeout(deadline);
-  return { ...end, stdout: stdout(), stderr: stderr(), events: readLines(eventsPath, offset), json: parseJson(stdout()) };
+  return { ...end, stdout: stdout(), stderr: stderr(), events: eventsPath === null ? [] : readLines(eventsPath, offset), json: parseJson(stdout()) };
 }
 
 function gather(stream: NodeJS.ReadableStream | null): () => string {

@@ -88,6 +88,20 @@ describe('only orphans are ended', () => {
     }), runs(250));
   });
 
+  it('a process in a container of this engine that calls itself the shim of others shields none of them', () => {
+    let some = 0;
+    fc.assert(fc.property(world, (each) => {
+      const [stage] = each.host.containers;
+      const known = [...each.history.knownContainerIds, ...each.host.containers.map(({ id }) => id)];
+      const pretended = stage === undefined ? [] : known.map((id, n) => ({ pid: 9000 + n, containerIds: [id], inContainers: [stage.id] }));
+      const host = { ...each.host, shims: [...each.host.shims, ...pretended] };
+      const without = ended(each);
+      expect(ended({ ...each, host }, host)).toEqual(without);
+      if (pretended.length > 0) some += without.length;
+    }), runs(800));
+    expect(some).toBeGreaterThan(0);
+  });
+
   it('a process title neither shields nor condemns', () => {
     fc.assert(fc.property(world, fc.constantFrom(...HOSTILE_TEXTS), (each, title) => {
       const renamed = { ...each.host, processes: each.host.processes.map((process) => ({ ...process, title, command: idsIn(process.cgroups).length > 0 ? title : process.command })) };

@@ -5,6 +5,7 @@ import type { Container, ContainerState, InspectedContainer } from '../../src/mo
 import { misread, read, unsupported } from '../../src/model/reading.ts';
 import type { Allocation, History } from '../../src/model/history.ts';
 import type { Shim } from '../../src/model/process.ts';
+import { tried } from '../tally.ts';
 import { claimOn, type ClaimKind, CLAIM_KINDS, HOSTILE_TEXTS } from './generate-claims.ts';
 import { BOOT, ENGINE, gpuUuid, type GpuState, type HostState, idOf, idsIn, migUuid, noTrouble, OTHER_ENGINE, plainContainer, type ProcessState, type Trouble } from './host.ts';
 
@@ -300,7 +301,10 @@ export const configuration: Arbitrary<Config> = fc.record({
 });
 
 /** A host, what the ledger remembers of it, and what the configuration says. */
-export const world: Arbitrary<World> = fc.tuple(hostState(), historySpec, configuration).map(([host, history, config]) => ({ host, history: historyOf(history, host, NOW), config, now: NOW }));
+export const world: Arbitrary<World> = fc.tuple(hostState(), historySpec, configuration).map(([host, history, config]) => {
+  tried('hosts');
+  return { host, history: historyOf(history, host, NOW), config, now: NOW };
+});
 
 /** How many runs a property has. PROPERTY_RUNS=20 makes every one twenty times as thorough. */
 export function runs(usual: number): { readonly numRuns: number } {

@@ -198,7 +198,7 @@ export function lookAt(host: HostState, { pids, containerIds, takenAt, glance }:
     processes: pids.map((pid) => processBy(host, pid, blind)),
     shims: shimsBy(host),
     engine: trouble.engine === 'failed' ? failed('timeout', 'the engine did not answer') : complete(host.engine),
-    answers: containerIds.map((id) => (trouble.engine === 'failed' ? { containerId: id, answer: 'failed', name: null } : answerFor(host, id))),
+    answers: [...new Set([...containerIds, ...host.shims.flatMap(({ inContainers = [] }) => inContainers)])].map((id) => (trouble.engine === 'failed' ? { containerId: id, answer: 'failed', name: null } : answerFor(host, id))),
   };
 }
 

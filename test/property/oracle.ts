@@ -182,6 +182,7 @@ export function mayReset(host: Host, uuid: string, earlier: Earlier): boolean {
   if (snapshot.engine.value.containers.some((each) => !each.inspected || (claimsGpu(each, gpu, host) && !isReleased(each, history)))) return false;
   const { listed, holders } = snapshot.processes.value;
   if (gpu.processes.processes.some(({ pid }) => listed.find((each) => each.pid === pid)?.state !== 'absent')) return false;
+  if (holders === null) return false;
   if (holders.some((each) => (gpu.minorNumber === null || each.minorNumber === gpu.minorNumber) && !isPersistenceDaemon(each))) return false;
   if (history.quarantined.includes(uuid)) return false;
   const resets = history.resets.filter((each) => each.gpuUuid === uuid);
@@ -284,6 +285,8 @@ export function mayRelease(host: Host, { containerId, startedAt, releasedAt }: A
   if (!['exited', 'dead', 'removing'].includes(container.state)) return false;
   if (hold === null) return false;
   if (hold === 0) return true;
+  // It ended before it was made: some clock was wrong.
+  if (container.finishedAt !== null && container.createdAt !== null && container.finishedAt < container.createdAt) return false;
   return container.finishedAt !== null && container.finishedAt <= now && waited(container.finishedAt, now, history) > hold;
 }
 

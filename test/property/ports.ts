@@ -9,6 +9,7 @@ import type { Allocation, History } from '../../src/model/history.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { PassOptions, PassParts } from '../../src/passes/pass.ts';
 import type { ActResult, Actor, Clock, InFlightAct, Ledger, Observer } from '../../src/passes/ports.ts';
+import { type EventContext, renderEvent } from '../../src/record/events.ts';
 import { type HostState, lookAt, snapshotOf } from './host.ts';
 import { policyOf } from './rules.ts';
 
@@ -34,6 +35,8 @@ export interface BenchOptions {
   readonly stopping?: () => string | null;
   readonly ledger?: Ledger;
   readonly budgets?: Readonly<Partial<Record<Verb, Budget>>>;
+  /** The events file of the host, line by line, which outlives a pass; not given: nobody knows what it holds. */
+  readonly lines?: string[];
   /** How long an observation takes, milliseconds. */
   readonly observationMs?: number;
 }
@@ -48,6 +51,8 @@ export interface Bench {
   readonly now: number;
   readonly ledger: Ledger;
 }
+
+const LINE: EventContext = { host: 'gpu01', pass: 'pass', job: 'release-stale', dryRun: false, version: '0', now: () => 0 };
 
 const NO_LIMIT: Budget = { count: 10_000, sharePercent: null };
 const unlimited: Readonly<Partial<Record<Verb, Budget>>> = { kill: NO_LIMIT, reset: NO_LIMIT, release: NO_LIMIT };
@@ -103,7 +108,10 @@ export function benchOf(options: BenchOptions): Bench {
   const bench: Bench = {
     parts: {
       host: 'gpu01', clock, observer, ledger, policy, actor, budgets: options.budgets ?? unlimited, ownerOf: () => null, stopping: options.stopping ?? (() => null),
-      sink: { emit: (event) => { call('sink.emit'); events.push(event); } },
+      sink: {
+        emit: (event) => { call('sink.emit'); events.push(event); options.lines?.push(renderEvent(event, LINE)); },
+        ...(options.lines === undefined ? {} : { holds: (text: string) => options.lines?.some((line) => line.includes(text)) === true }),
+      },
     },
     acts, events, calls, ledger,
     get host() { return host; },
@@ -146,7 +154,8 @@ export function memoryLedger(history: History): Ledger & { readonly kept: readon
     history: () => memory,
     beginPass: () => {},
     endPass: () => {},
-    takeInFlight: (passId) => kept.filter((act) => !act.ended && !act.reported && act.passId !== passId).map((act) => { act.reported = true; return act; }),
+    untoldActs: (passId) => kept.filter((act) => !act.ended && !act.reported && act.passId !== passId),
+    markActsTold: (_, numbers) => { for (const number of numbers) { const act = kept[number - 1]; if (act !== undefined) act.reported = true; } },
     beginAct: (passId, verb, target, at) => kept.push({ passId, verb, target, at, number: kept.length + 1, ended: false, reported: false }),
     endAct: (number) => { const act = kept[number - 1]; if (act !== undefined) act.ended = true; },
     recordObservation: (engine, claims, owners, at) => {

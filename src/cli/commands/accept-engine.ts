@@ -20,6 +20,7 @@ import { version } from '../version.ts';
  * accepted. The lock is taken after the question, and the engine asked again.
  */
 export const acceptEngineCommand: Command = async (loaded, globals) => {
+  if (process.geteuid?.() !== 0) throw new GpuctlError('only root may accept an engine', { code: 'not-permitted', exitCode: ExitCode.usage });
   refuseUnasked(globals);
   const [known, found] = [knownEngine(loaded), await engineNow(loaded)];
   if (known === null) return say(globals, 'the ledger knows no engine yet: the next pass learns it; nothing to accept');

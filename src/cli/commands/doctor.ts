@@ -113,5 +113,5 @@ function renderChecks(checks: readonly Check[], globals: Globals): string {
   const count = (verdict: CheckVerdict): number => checks.filter((check) => check.verdict === verdict).length;
   const [failures, warnings] = [count('failure'), count('warning')];
   const sum = failures > 0 ? paint.red('gpuctl cannot do its work on this host') : warnings > 0 ? paint.yellow('gpuctl can work on this host') : paint.green('gpuctl can work on this host');
-  return `${lines.join('')}\n${sum}: ${failures} failures, ${warnings} warnings\n`;
+  return `${lines.join('')}\n${sum}: ${failures} failure${failures === 1 ? '' : 's'}, ${warnings} warning${warnings === 1 ? '' : 's'}\n`;
 }

@@ -127,7 +127,7 @@ async function accept({ devices, uuids, loaded, globals }: Accepting): Promise<E
       return devices.length === 0 ? ledger.acceptInventory() : [];
     });
     tell({ gpus, forgotten, loaded, globals });
-    return say(globals, `accepted: ${gpus.length} devices as they are now${forgotten.length === 0 ? '' : `; forgotten: ${forgotten.join(', ')}`}`);
+    return say(globals, `accepted: ${gpus.length === 1 ? '1 device as it is' : `${gpus.length} devices as they are`} now${forgotten.length === 0 ? '' : `; forgotten: ${forgotten.join(', ')}`}`);
   } finally {
     held.release();
   }

@@ -74,6 +74,12 @@ function upcoming({ schedule }: LoadedConfig['config'], count: number): readonly
   return runs.toSorted((a, b) => a.at - b.at).slice(0, count);
 }
 
+/** Is it certain that nothing on this host starts the jobs? A plain user does not see every crontab. */
+export function isStartedByNothing(): boolean {
+  const { cron, timers, daemon } = activeOf(lookAtHost());
+  return process.geteuid?.() === 0 && !cron && !timers && !daemon;
+}
+
 /** What cron and systemd have on this host. */
 export function lookAtHost(): InstalledSchedule {
   return observeInstalled({ root: HOST_ROOT, ownPaths: OWN_PATHS });

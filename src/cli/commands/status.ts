@@ -6,7 +6,7 @@ import type { Run } from '../../schedule/slots.ts';
 import { ageOf, readPublicExport, type PublicExport } from '../exported.ts';
 import type { Globals } from '../globals.ts';
 import { reportPass } from '../pass-command.ts';
-import { renderDevices, renderUnseen } from '../render/pass.ts';
+import { renderDevices, renderUnseen, titleOf } from '../render/pass.ts';
 import { printable } from '../../model/text.ts';
 import { colours, renderAge, renderJson, renderTable } from '../render/text.ts';
 import type { Command } from '../run.ts';
@@ -23,7 +23,7 @@ export const statusCommand: Command = async (loaded, globals) => {
     return ExitCode.ok;
   }
   if (globals.json === true) process.stdout.write(renderJson({ ...report, next: next.map(({ job, at }) => ({ job, at: isoTime(at) })) }));
-  else process.stdout.write(renderStatus({ report, next, now }, (each) => renderDevices(each, colours(globals)), renderUnseen(report, colours(globals))));
+  else process.stdout.write(renderStatus({ report, next, now, unstarted: (await import('./schedule.ts')).isStartedByNothing() }, (each) => renderDevices(each, colours(globals)), renderUnseen(report, colours(globals))));
   return report.exit;
 };
 
@@ -40,11 +40,15 @@ function renderExported(exported: PublicExport, { next, now, globals }: { next: 
   ]);
   const paint = colours(globals);
   const table = renderTable([['GPU', 'STATE', 'MEMORY', 'USE', '', 'UUID'], ...rows], (cell, row) => (row === 0 ? paint.dim(cell) : cell));
-  return [`As the last pass on ${printable(exported.host)} saw it, ${renderAge(ageOf(exported, now))} ago (this user may not look himself):`, table, '', 'Next by the schedule', ...next.map(({ job, at }) => `  in ${renderAge(at - now)}  ${job}`), ''].join('\n');
+  return [`As the last pass on ${printable(exported.host)} saw it, ${renderAge(ageOf(exported, now))} ago (this user may not look himself):`, table, '', 'Next by the schedule', ...renderNext(next, now), ''].join('\n');
 }
 
-function renderStatus({ report, next, now }: { report: PassReport; next: readonly Run[]; now: number }, devices: (report: PassReport) => string, unseen: string): string {
-  const problems = report.findings.filter((finding) => finding.severity !== 'info').map((finding) => `  ${finding.id}: ${printable(finding.message, 300)}`);
-  const schedule = next.map(({ job, at }) => `  in ${renderAge(at - now)}  ${job}`);
+function renderStatus({ report, next, now, unstarted }: { report: PassReport; next: readonly Run[]; now: number; unstarted: boolean }, devices: (report: PassReport) => string, unseen: string): string {
+  const problems = report.findings.filter((finding) => finding.severity !== 'info').map((finding) => `  ${titleOf(finding, report.devices)}: ${printable(finding.message, 300)}`);
+  const schedule = [...renderNext(next, now), ...(unstarted ? ['  but nothing on this host starts them: gpuctl schedule install'] : [])];
   return [devices(report), '', ...(problems.length === 0 ? [] : ['Findings', ...problems, '']), ...(unseen === '' ? [] : [unseen, '']), 'Next by the schedule', ...schedule, ''].join('\n');
+}
+
+function renderNext(next: readonly Run[], now: number): readonly string[] {
+  return renderTable(next.map(({ job, at }) => [`  in ${renderAge(at - now)}`, job])).split('\n');
 }

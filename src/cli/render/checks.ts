@@ -22,5 +22,15 @@ function count(checks: readonly CheckReport[], state: CheckReport['state']): num
 
 function stateLine(checks: readonly CheckReport[], state: CheckReport['state'], meaning: string): readonly string[] {
   const mine = checks.filter((each) => each.state === state).map(({ id, why }) => (why === undefined ? id : `${id} (${printable(why, 100)})`));
-  return mine.length === 0 ? [] : [`    ${state} (${meaning}): ${mine.join(', ')}`];
+  return mine.length === 0 ? [] : wrapped(`    ${state} (${meaning}):`, mine);
+}
+
+const COLUMNS = 100;
+
+/** A list behind its title, in as many lines as it takes. */
+function wrapped(title: string, items: readonly string[]): readonly string[] {
+  return items.reduce<readonly string[]>((lines, item, at) => {
+    const [text, last] = [at === items.length - 1 ? item : `${item},`, lines.at(-1) ?? ''];
+    return last.length + 1 + text.length <= COLUMNS ? [...lines.slice(0, -1), `${last} ${text}`] : [...lines, `      ${text}`];
+  }, [title]);
 }

@@ -93,11 +93,18 @@ function targetText({ target }: Decision): string {
   }
 }
 
-function renderFindings({ findings, conditions, ended_at }: PassReport, paint: ChalkInstance): string {
+function renderFindings({ findings, conditions, devices, ended_at }: PassReport, paint: ChalkInstance): string {
   if (findings.length === 0) return '';
   const colour = { info: paint.dim, warning: paint.yellow, critical: paint.red };
-  const lines = findings.map(({ id, subject, severity, message, remedy }) => `  ${colour[severity](severity.padEnd(8))}  ${id}: ${printable(message, 400)}${sinceText(conditions, { id, subject }, ended_at)}\n            ${paint.dim(`→ ${printable(remedy, 300)}`)}`);
+  const lines = findings.map(({ id, subject, severity, message, remedy }) => `  ${colour[severity](severity.padEnd(8))}  ${titleOf({ id, subject }, devices)}: ${printable(message, 400)}${sinceText(conditions, { id, subject }, ended_at)}\n            ${paint.dim(`→ ${printable(remedy, 300)}`)}`);
   return [paint.bold('Findings'), ...lines].join('\n');
+}
+
+/** `gpu.temperature on GPU 2`: the finding and, where it is about one, its device; one that was not seen by its UUID. */
+export function titleOf({ id, subject: { gpu } }: Pick<Finding, 'id' | 'subject'>, devices: PassReport['devices']): string {
+  if (gpu === undefined) return id;
+  const index = devices.find(({ uuid }) => uuid === gpu)?.index ?? null;
+  return `${id} on ${index === null ? gpu : `GPU ${index}`}`;
 }
 
 /** Empty for a finding that is no condition, or has only just become one. */
@@ -112,17 +119,17 @@ function instant(iso: string): string {
 }
 
 /** Conditions that this run has not seen: over, or not to be seen now. */
-export function renderUnseen({ conditions, job }: Pick<PassReport, 'conditions' | 'job'>, paint: ChalkInstance): string {
+export function renderUnseen({ conditions, devices, job }: Pick<PassReport, 'conditions' | 'devices' | 'job'>, paint: ChalkInstance): string {
   const unseen = (conditions ?? []).filter(({ this_run }) => this_run !== 'seen');
   if (unseen.length === 0 || (job !== 'health-check' && job !== 'status')) return '';
-  const lines = unseen.map(({ id, subject, message, first_seen_at, last_seen_at, this_run }) => `  ${id}${subject.gpu === undefined ? '' : ` on ${subject.gpu}`}: ${printable(message, 300)}\n            ${paint.dim(`since ${instant(first_seen_at)}, last seen ${instant(last_seen_at)}; ${this_run === 'gone' ? 'not seen now: the next pass clears it' : 'this run could not tell whether it lasts'}`)}`);
+  const lines = unseen.map(({ id, subject, message, first_seen_at, last_seen_at, this_run }) => `  ${titleOf({ id, subject }, devices)}: ${printable(message, 300)}\n            ${paint.dim(`since ${instant(first_seen_at)}, last seen ${instant(last_seen_at)}; ${this_run === 'gone' ? 'not seen now: the next pass that records clears it' : 'this run could not tell whether it lasts'}`)}`);
   return [paint.bold('Open conditions'), ...lines].join('\n');
 }
 
 function renderSum({ exit, dry_run, decisions, outcomes, findings }: PassReport, paint: ChalkInstance): string {
   const count = (result: string): number => outcomes.filter((outcome) => outcome.result === result).length;
   const planned = decisions.filter((decision) => decision.verdict === 'act').length;
-  const acts = dry_run ? `${planned} acts planned` : outcomes.length === 0 ? 'nothing was done' : `${count('done') + count('already-gone')} done, ${count('refused')} refused, ${count('failed')} failed`;
+  const acts = dry_run ? `${planned} act${planned === 1 ? '' : 's'} planned` : outcomes.length === 0 ? 'nothing was done' : `${count('done') + count('already-gone')} done, ${count('refused')} refused, ${count('failed')} failed`;
   const serious = findings.filter((finding) => finding.severity !== 'info').length;
   const text = `${acts}; ${serious === 0 ? 'no findings' : `${serious} finding${serious === 1 ? '' : 's'}`} (exit ${exit})`;
   return exit === 0 ? paint.green(text) : paint.yellow(text);

@@ -91,7 +91,7 @@ function temperature({ gpu, rules }: HealthFacts): Verdict {
     const leftC = upper - lower;
     if (leftC > thresholdOf('gpu.temperature', rules)) return ok;
     const at = known(temperatureC);
-    return found(`${at === null ? 'it' : `it has ${at} °C and`} is ${leftC <= 0 ? 'as hot as where' : `${leftC} °C from where`} the hardware slows down`, { temperatureC: at, leftC });
+    return found(`it is ${at === null ? '' : `at ${at} °C, `}${leftC <= 0 ? 'so hot that' : `${leftC} °C below where`} the hardware slows down`, { temperatureC: at, leftC });
   }));
 }
 

@@ -17,14 +17,26 @@ export interface NvidiaSmi {
 /** Reads what nvidia-smi printed and how it exited. */
 export type Parser<T> = (stdout: string, exitCode: number) => Observed<T>;
 
+/** What nvidia-smi printed, not read yet. */
+export interface Printed {
+  readonly said: string;
+  readonly exitCode: number;
+}
+
 /** @throws {Refusal} where nvidia-smi did not exit by itself: the one case that ends the source at once. */
 export async function ask<T>(smi: NvidiaSmi, args: readonly string[], parse: Parser<T>): Promise<Observed<T>> {
+  const { said, exitCode } = await call(smi, args);
+  return parse(said, exitCode);
+}
+
+/** One call, whose answer is read later. Throws as `ask` does. */
+export async function call(smi: NvidiaSmi, args: readonly string[]): Promise<Printed> {
   const { exitCode, stdout, stderr, problem, pid } = await (smi.run ?? runChild)({ file: smi.path, args, timeoutMs: smi.timeoutMs });
   if (problem === 'hung') smi.onHung?.(pid ?? null);
   // nvidia-smi itself writes its errors to stdout; the dynamic loader, say, does not.
   const said = stdout === '' && exitCode !== 0 ? stderr : stdout;
   if (problem !== null || exitCode === null) throw new Refusal(classifyFailure(exitCode, said, problem));
-  return parse(said, exitCode);
+  return { said, exitCode };
 }
 
 /** @throws {Refusal} where there is no answer. */

@@ -1,16 +1,16 @@
 import type { ProcessUse } from '../../model/activity.ts';
 import type { DriverView, ListedProcess } from '../../model/device.ts';
 import { observed, type Observed } from '../../model/observation.ts';
-import { ask, needed, type NvidiaSmi, orFailed } from './ask.ts';
+import { ask, call, needed, type NvidiaSmi, orFailed } from './ask.ts';
 import { COMPUTE_APPS_ARGS, parseComputeApps } from './compute-apps.ts';
 import { listEach, readEach } from './each.ts';
-import { GPU_INDEX_ARGS, parseGpuIndex } from './gpu-index.ts';
+import { GPU_INDEX_ARGS, type GpuIndex, parseGpuIndex } from './gpu-index.ts';
 import { joinReads, type Reads } from './join.ts';
 import { parseList } from './list.ts';
 import { hasMig, isStable } from './mig-join.ts';
 import { disagree } from './occupancy.ts';
 import { parsePmon, PMON_ARGS } from './pmon.ts';
-import { parseSmiXml } from './smi-xml.ts';
+import { parseSmiXml, type SmiDocument } from './smi-xml.ts';
 
 export type { NvidiaSmi } from './ask.ts';
 
@@ -47,14 +47,31 @@ export async function observeProcessUse(smi: NvidiaSmi): Promise<Observed<readon
 
 async function readRound(smi: NvidiaSmi): Promise<Reads> {
   const before = needed(await ask(smi, ['-L'], parseList));
-  const answer = await ask(smi, ['-q', '-x'], parseSmiXml);
+  const { answer, early } = await readDocument(smi);
   const each = answer.state === 'failed' ? await readEach(smi, answer) : null;
   if (each !== null) return each;
   const document = needed(answer);
-  const index = await ask(smi, GPU_INDEX_ARGS, parseGpuIndex);
+  const index = early ?? await ask(smi, GPU_INDEX_ARGS, parseGpuIndex);
   const apps = await ask(smi, COMPUTE_APPS_ARGS, parseComputeApps);
   const after = hasMig(document, before) ? await ask(smi, ['-L'], parseList) : null;
   return { before, document, index, apps, after };
+}
+
+interface Document {
+  readonly answer: Observed<SmiDocument>;
+  /** The answer to the next question; null: it was not put, as there is no document at all. */
+  readonly early: Observed<GpuIndex> | null;
+}
+
+/**
+ * The document. The next question is put before it is read, which takes about as long as an answer: still one call at a
+ * time, and none after one that did not come back.
+ */
+async function readDocument(smi: NvidiaSmi): Promise<Document> {
+  const { said, exitCode } = await call(smi, ['-q', '-x']);
+  const asked = exitCode === 0 && said.includes('</nvidia_smi_log>') ? ask(smi, GPU_INDEX_ARGS, parseGpuIndex) : null;
+  const [early, answer] = await Promise.all([asked, Promise.resolve().then(() => parseSmiXml(said, exitCode))]);
+  return { answer, early };
 }
 
 /** Under MIG all of it, as the process rows speak of instances; else what changes from second to second. */

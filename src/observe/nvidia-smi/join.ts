@@ -1,10 +1,11 @@
 import type { DriverView, Gpu } from '../../model/device.ts';
 import { observed, seen, type Gap, type Observed } from '../../model/observation.ts';
 import type { ComputeApps } from './compute-apps.ts';
-import type { GpuIndex } from './gpu-index.ts';
+import type { GpuIndex, IndexRow } from './gpu-index.ts';
 import type { SmiList } from './list.ts';
 import { joinMig } from './mig-join.ts';
 import { proveProcesses, strangers } from './occupancy.ts';
+import { unknownList } from './process-list.ts';
 import { missingFrom, processGaps, remarked, type SmiDocument } from './smi-xml.ts';
 
 /** The answers of one round of calls. */
@@ -23,7 +24,7 @@ export interface Reads {
 export function joinReads(reads: Reads): Observed<DriverView> {
   const { before, index, apps, after } = reads;
   const document = withRemarks(reads);
-  const numbered = numberGpus(document.gpus, index);
+  const numbered = numberGpus(document.gpus, reads);
   const mig = joinMig(numbered.gpus, before, after);
   const gpus = proveProcesses({ ...document, gpus: mig.gpus }, apps);
   const value = seen(apps);
@@ -63,12 +64,32 @@ function unlisted(document: SmiDocument, { before, index }: Reads): readonly Gap
   ];
 }
 
-function numberGpus(gpus: readonly Gpu[], index: Observed<GpuIndex>): { readonly gpus: readonly Gpu[]; readonly gaps: readonly Gap[] } {
-  if (index.state === 'failed') return { gpus, gaps: [{ subject: '--query-gpu', why: `no GPU's index is known: ${index.why}` }] };
-  const numbered = gpus.map((gpu) => {
-    const row = index.value.rows.find(({ uuid, busId }) => uuid === gpu.uuid && busId === gpu.pciBusId);
-    return { ...gpu, index: row?.index ?? null };
-  });
-  const gaps = numbered.filter((gpu) => gpu.index === null).map(({ pciBusId }) => ({ subject: pciBusId, why: '--query-gpu gives no index for it' }));
-  return { gpus: numbered, gaps };
+interface Placed {
+  readonly gpu: Gpu;
+  /** Null: nothing is missing. */
+  readonly why: string | null;
+}
+
+function numberGpus(gpus: readonly Gpu[], { index, before }: Reads): { readonly gpus: readonly Gpu[]; readonly gaps: readonly Gap[] } {
+  const placed = gpus.map((gpu) => placeGpu(gpu, seen(index)?.rows ?? [], before));
+  const gaps = placed.flatMap(({ gpu, why }) => (why === null ? [] : [{ subject: gpu.pciBusId, why }]));
+  return { gpus: placed.map(({ gpu }) => gpu), gaps: index.state === 'failed' ? [{ subject: '--query-gpu', why: `no GPU's index is known: ${index.why}` }] : gaps };
+}
+
+/** Its number counts only where both that say it say the same: by it a container may hold the GPU. */
+function placeGpu(gpu: Gpu, rows: readonly IndexRow[], list: SmiList): Placed {
+  const own = rows.find(({ uuid, busId }) => uuid === gpu.uuid && busId === gpu.pciBusId);
+  const doubt = own === undefined ? doubtAbout(gpu, rows, list) : null;
+  if (doubt !== null) return { gpu: { ...gpu, processes: unknownList(doubt) }, why: doubt };
+  const number = own?.index ?? null;
+  if (number === null) return { gpu, why: '--query-gpu gives no index for it' };
+  const other = list.gpus.find(({ uuid }) => uuid === gpu.uuid)?.index ?? number;
+  return other === number ? { gpu: { ...gpu, index: number }, why: null } : { gpu, why: `its index is ${number} by --query-gpu and ${other} by -L` };
+}
+
+/** Is it the GPU that it says? What is known under one GPU's UUID must never let another be reset. Null: nothing says otherwise. */
+function doubtAbout(gpu: Gpu, rows: readonly IndexRow[], list: SmiList): string | null {
+  const other = rows.find(({ uuid, busId }) => (uuid === gpu.uuid && busId !== null) || (busId === gpu.pciBusId && uuid !== null));
+  if (other !== undefined) return `-q -x says that ${gpu.uuid} is here, --query-gpu has ${other.uuid} at ${other.busId}`;
+  return list.whole && !list.gpus.some(({ uuid }) => uuid === gpu.uuid) ? '-L does not list it' : null;
 }

@@ -1,6 +1,6 @@
 import type { Gpu } from '../../model/device.ts';
 import { seen, type Gap, type Observed } from '../../model/observation.ts';
-import { known } from '../../model/reading.ts';
+import { known, misread } from '../../model/reading.ts';
 import type { ListedMigDevice, SmiList } from './list.ts';
 import type { SmiDocument } from './smi-xml.ts';
 
@@ -28,11 +28,16 @@ export function isStable(before: SmiList, after: Observed<SmiList>): boolean {
  */
 export function joinMig(gpus: readonly Gpu[], before: SmiList, after: Observed<SmiList> | null): { readonly gpus: readonly Gpu[]; readonly gaps: readonly Gap[] } {
   const doubt = doubtAbout(before, after);
-  const joined = gpus.map((gpu) => (usesMig(gpu, before) ? joinOne(gpu, listedFor(gpu, before), doubt) : { gpu, why: null }));
+  const joined = gpus.map((gpu) => (usesMig(gpu, before) ? joinOne(withMode(gpu), listedFor(gpu, before), doubt) : { gpu, why: null }));
   return {
     gpus: joined.map(({ gpu }) => gpu),
     gaps: joined.flatMap(({ gpu, why }) => (why === null ? [] : [{ subject: gpu.pciBusId, why: `its MIG devices: ${why}` }])),
   };
+}
+
+/** A GPU with MIG devices whose mode says that it has none contradicts itself, and a reset would end whoever is on them. */
+function withMode(gpu: Gpu): Gpu {
+  return known(gpu.migCurrent) === true ? gpu : { ...gpu, migCurrent: misread('it has MIG devices, and its MIG mode is another') };
 }
 
 function doubtAbout(before: SmiList, after: Observed<SmiList> | null): string | null {

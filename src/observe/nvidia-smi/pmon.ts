@@ -51,7 +51,7 @@ function refusalOf(stdout: string, exitCode: number): Refusal {
 
 /** Null: the line is no heading. */
 function columnsIn(line: string): Columns | null {
-  const [mark, ...names] = line.trim().split(/\s+/);
+  const [mark, ...names] = cellsIn(line);
   if (mark !== '#' || names[0] !== 'gpu') return null;
   const [pid, sm] = [names.indexOf('pid'), names.indexOf('sm')];
   return pid < 0 ? null : { count: names.length, gpu: 0, pid, sm: sm < 0 ? null : sm };
@@ -63,12 +63,17 @@ function sameColumns(one: Columns, other: Columns | null): boolean {
 
 /** Null: the line is no row, or that of a device on which nothing runs. */
 function rowIn(line: string, { count, gpu, pid, sm }: Columns): ProcessUse | null {
-  const cells = line.trim().split(/\s+/);
+  const cells = cellsIn(line);
   const [index = '', process = ''] = [cells[gpu], cells[pid]];
   const known = asPid(/^\d{1,10}$/.test(process) ? Number(process) : null);
   if (!/^\d{1,4}$/.test(index) || known === null) return null;
   if (cells.length < count) malformed(`pmon's row is too short: ${quote(line)}`);
   return { gpuIndex: Number(index), pid: known, smPercent: percentIn(sm === null ? '' : (cells[sm] ?? '')) };
+}
+
+/** By spaces alone, as pmon writes them: any other white space, in the middle of a number, would make two of it. */
+function cellsIn(line: string): readonly string[] {
+  return line.trim().split(/ +/);
 }
 
 function percentIn(cell: string): number | null {

@@ -64,7 +64,7 @@ function readDocument(root: XmlElement, remarks: readonly Remark[]): SmiDocument
   return {
     driverVersion: version === null ? null : showName(version),
     attachedGpus,
-    gpus: blocks.flatMap((block) => (block.certain ? [remarked(block.gpu, remarks)] : [])),
+    gpus: withoutTwinNodes(blocks.flatMap((block) => (block.certain ? [remarked(block.gpu, remarks)] : []))),
     uncertain: blocks.flatMap((block) => (block.certain ? [] : [{ subject: block.busId ?? 'gpu', why: block.why }])),
     remarks,
   };
@@ -81,6 +81,12 @@ function refuseTwins(blocks: readonly GpuBlock[]): void {
   const busIds = blocks.flatMap(({ busId }) => (busId === null ? [] : [busId]));
   if (new Set(uuids).size < uuids.length) malformed('two <gpu> blocks have the same UUID');
   if (new Set(busIds).size < busIds.length) malformed('two <gpu> blocks have the same PCI bus id');
+}
+
+/** Of two GPUs with the same device node, neither's is known: whoever holds it may hold either. */
+function withoutTwinNodes(gpus: readonly Gpu[]): readonly Gpu[] {
+  const times = Map.groupBy(gpus, ({ minorNumber }) => minorNumber);
+  return gpus.map((gpu) => (times.get(gpu.minorNumber)?.length === 1 ? gpu : { ...gpu, minorNumber: null }));
 }
 
 /** The GPU with what nvidia-smi remarked on it; unless the remark is harmless, its process list is not to be trusted. */

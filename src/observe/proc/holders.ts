@@ -8,34 +8,42 @@ import { attempt, readText } from './read.ts';
 const NODE = /\/nvidia\d+(?: \(deleted\))?$/;
 /** The driver's character devices: Documentation/admin-guide/devices.txt, "195 char Nvidia graphics devices". */
 const NVIDIA_MAJOR = 195;
+/** About twelve seconds' worth, and far more than a host has; a process may open a million of them to hold a pass up. */
+const MAX_FILES = 2_000_000;
 /** A sandbox may keep init's files even from root. Init computes nothing; where it keeps a node for a service, the driver refuses the reset. */
 const INIT = 1;
 
 /**
  * Every process among `pids` that has a GPU's device node open, one entry a process and node. Nothing is opened: a
  * path's name picks the candidates, the kernel's device number decides. Processes whose descriptors this user may not
- * see are one gap together. A node that is only mapped, its descriptor closed, is not seen.
+ * see are one gap together, and so are those that are left when `maxFiles` descriptors were looked at. A node that is only
+ * mapped, its descriptor closed, is not seen.
  */
-export function observeHolders(pids: readonly number[], root = '/proc'): Observed<readonly NodeHolder[]> {
+export function observeHolders(pids: readonly number[], root = '/proc', maxFiles = MAX_FILES): Observed<readonly NodeHolder[]> {
   const holders: NodeHolder[] = [];
   const missing: Gap[] = [];
-  let denied = 0;
+  const budget = { left: maxFiles };
+  let [denied, unseen] = [0, 0];
   for (const pid of pids) {
-    const minors = readMinors(pid, root);
-    if (minors === 'denied') denied += pid === INIT ? 0 : 1;
+    const minors = budget.left > 0 ? readMinors(pid, root, budget) : 'unseen';
+    if (minors === 'unseen') unseen += 1;
+    else if (minors === 'denied') denied += pid === INIT ? 0 : 1;
     else if (minors.size > 0) describe(pid, minors, root, { holders, missing });
   }
+  if (unseen > 0) missing.push({ kind: 'files', subject: 'holders', why: `more than ${maxFiles} files are open on this host: those of ${unseen} processes were not looked at` });
   if (denied > 0) missing.push({ subject: 'holders', why: `the open files of ${denied} processes are not readable as this user` });
   else if (!readText(`${root}/1/stat`).ok) missing.push({ subject: 'holders', why: '/proc hides the processes of other users' });
   return observed(holders, missing);
 }
 
 /** Minor numbers of the nodes that a process has open. A process that ended has none. */
-function readMinors(pid: number, root: string): ReadonlySet<number> | 'denied' {
+function readMinors(pid: number, root: string, budget: { left: number }): ReadonlySet<number> | 'denied' | 'unseen' {
   const minors = new Set<number>();
   const folder = `${root}/${pid}/fd`;
   const files = attempt(() => readdirSync(folder));
   if (!files.ok) return files.gone ? minors : 'denied';
+  budget.left -= files.value.length;
+  if (budget.left < 0) return 'unseen';
   for (const file of files.value) {
     const path = `${folder}/${file}`;
     const target = attempt(() => readlinkSync(path));

@@ -14,16 +14,17 @@ export interface ListedProcesses {
 }
 
 /**
- * The first half: the processes that devices list, and whoever has a device node open. Failed where not even gpuctl's own
- * place on the host is certain.
+ * The first half: the processes that devices list, and, unless `holdersToo` is false, whoever has a device node open: the
+ * open files of every process of the host, by far the longest part. Failed where not even gpuctl's own place on the host is
+ * certain.
  */
-export function observeListedProcesses(listedPids: readonly number[], root = '/proc'): Observed<ListedProcesses> {
+export function observeListedProcesses(listedPids: readonly number[], root = '/proc', holdersToo = true): Observed<ListedProcesses> {
   const self = observeSelf(root);
   if (self.state === 'failed') return self;
   const listed = [...new Set(listedPids)].map((pid) => readProcess(pid, root));
-  const holders = observeHolders(self.value.allPids, root);
+  const holders = holdersToo ? observeHolders(self.value.allPids, root) : null;
   const { bootId, ownPids } = self.value;
-  return complete({ view: { bootId, ownPids, listed, holders: seen(holders) ?? [] }, missing: [...listed.flatMap(gapOf), ...gapsOf(holders)] });
+  return complete({ view: { bootId, ownPids, listed, holders: holders === null ? null : (seen(holders) ?? []) }, missing: [...listed.flatMap(gapOf), ...(holders === null ? [] : gapsOf(holders))] });
 }
 
 /**

@@ -4,10 +4,11 @@ import { readingClock } from './clock.ts';
 import { readingHealth } from './health.ts';
 import { readingInventory } from './inventory.ts';
 import { kernelLogMemoryIn } from './kernel-log.ts';
+import { BOARDS_WITH_MEMORY } from './memory-boards.ts';
 import type { Store } from './store.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** Longer than any cool-down, and enough for an admin to see a board that is reset again and again. */
+/** Enough for an admin to see a board that is reset again and again. Its last reset is always there: a cool-down may be longer. */
 const RESETS_MS = 7 * DAY_MS;
 const MEMORY_MS = DAY_MS;
 /** Four hours of the sampler: far more than the ten minutes that a rule about memory asks for. */
@@ -19,7 +20,7 @@ export function historyIn(store: Store, now: () => number): () => History {
   const containers = store.prepare('SELECT id FROM containers WHERE engine_id IS (SELECT engine_id FROM host) ORDER BY id');
   const accepted = store.prepare('SELECT id FROM accepted_containers ORDER BY id');
   const allocations = store.prepare(ALLOCATIONS);
-  const resets = store.prepare('SELECT gpu_uuid AS gpuUuid, at, succeeded, forgiven FROM resets WHERE at >= ? ORDER BY at, number');
+  const resets = store.prepare('SELECT gpu_uuid AS gpuUuid, at, succeeded, forgiven FROM resets WHERE at >= ? OR at = (SELECT max(last.at) FROM resets AS last WHERE last.gpu_uuid = resets.gpu_uuid) ORDER BY at, number');
   const quarantined = store.prepare('SELECT gpu_uuid AS gpuUuid FROM quarantine ORDER BY gpu_uuid');
   const wants = store.prepare('SELECT gpu_uuid AS gpuUuid, reason, since FROM reset_wants ORDER BY gpu_uuid');
   const vainPauses = store.prepare(VAIN_PAUSES);
@@ -78,9 +79,11 @@ const VAIN_PAUSES = `
 
 /** A sample from the future was taken under a clock that has been put right since; it says nothing about the last hours. */
 const MEMORY = `
-  SELECT gpu_uuid AS gpuUuid, at, used_mib AS usedMiB, unexplained_mib AS unexplainedMiB FROM (
-    SELECT *, row_number() OVER (PARTITION BY gpu_uuid ORDER BY at DESC) AS nth FROM memory WHERE at BETWEEN ? AND ?)
-  WHERE nth <= ? ORDER BY at, gpu_uuid`;
+  ${BOARDS_WITH_MEMORY} SELECT gpu_uuid AS gpuUuid, at, used_mib AS usedMiB, unexplained_mib AS unexplainedMiB
+  FROM boards CROSS JOIN memory ON gpu_uuid = uuid
+  WHERE at <= ?2
+    AND at >= coalesce((SELECT at FROM memory AS nth WHERE nth.gpu_uuid = uuid AND nth.at BETWEEN ?1 AND ?2 ORDER BY nth.at DESC LIMIT 1 OFFSET ?3 - 1), ?1)
+  ORDER BY at, gpu_uuid`;
 
 /** The tables are STRICT, and the statement above each call names the fields of T. */
 function rowsOf<T>(statement: StatementSync, ...parameters: readonly number[]): readonly T[] {

@@ -357,6 +357,11 @@ const MIGRATIONS: readonly string[] = [
     why TEXT NOT NULL
   ) STRICT;
   CREATE INDEX keep_refusals_by_uid ON keep_refusals (uid);
+  -- Whether its end, or that it had none, is among the events. Of those before this column nothing is to be told.
+  ALTER TABLE passes ADD COLUMN told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1));
+  UPDATE passes SET told = 1;
+  CREATE INDEX passes_untold ON passes (id) WHERE told = 0;
+
   ALTER TABLE host ADD COLUMN engine_kind TEXT;
   UPDATE host SET engine_kind = CASE WHEN engine_id IS NOT NULL THEN 'docker' WHEN EXISTS (SELECT 1 FROM containers) THEN 'podman' END;
 

@@ -50,6 +50,9 @@ export interface OpenLedger extends Ledger, InventoryLedger, AcceptanceLedger {
   readonly notices: NoticeLedger;
   /** And of findings that last. */
   readonly conditions: ConditionLedger;
+  /** As every ledger may have them; this one does. */
+  untoldPasses: NonNullable<Ledger['untoldPasses']>;
+  markPassesTold: NonNullable<Ledger['markPassesTold']>;
   /** The last pass of each job that came to its end. */
   lastPasses(): readonly LastPass[];
   /** As every ledger may have it; this one does. */

@@ -1,5 +1,6 @@
 import type { Ledger } from '../../passes/ports.ts';
 import { pruningLimits } from './limits.ts';
+import { BOARDS_WITH_MEMORY } from './memory-boards.ts';
 import { pruningResets } from './resets.ts';
 import type { Store } from './store.ts';
 
@@ -8,12 +9,16 @@ const DAY_MS = 24 * 3_600_000;
 const KEEP_HISTORY_MS = 400 * DAY_MS;
 /** Nothing of a container that vanished this long ago is still alive on a host that is looked after every hour. */
 const KEEP_GONE_CONTAINER_MS = 90 * DAY_MS;
+/** Nor are these many of any use: whoever makes and removes containers all day must not fill the memory of a pass, which reads all of them. */
+const KEEP_GONE_CONTAINERS = 20_000;
 
 /** The ledger's part about passes; the end of a pass forgets what is old. `keepSamplesMs`: how long memory samples live. */
-export function passesIn(store: Store, keepSamplesMs: number): Pick<Ledger, 'beginPass' | 'endPass'> {
+export function passesIn(store: Store, keepSamplesMs: number): Pick<Ledger, 'beginPass' | 'endPass'> & Required<Pick<Ledger, 'untoldPasses' | 'markPassesTold'>> {
   const begin = store.prepare('INSERT INTO passes (id, job, started_at) VALUES (?, ?, ?)');
   const end = store.prepare('UPDATE passes SET ended_at = ?, exit = ? WHERE id = ?');
   const previous = store.prepare('SELECT started_at AS at FROM passes WHERE id <> ? ORDER BY rowid DESC LIMIT 1');
+  const untold = store.prepare('SELECT id, job, started_at AS startedAt, exit FROM passes WHERE told = 0 AND id <> ? ORDER BY rowid');
+  const mark = store.prepare('UPDATE passes SET told = 1 WHERE id = ?');
   const forget = pruning(store, keepSamplesMs);
   return {
     beginPass: (pass) => store.write(() => { begin.run(pass.id, pass.job, pass.startedAt); }),
@@ -23,14 +28,18 @@ export function passesIn(store: Store, keepSamplesMs: number): Pick<Ledger, 'beg
       const before = previous.get(id)?.['at'];
       if (before !== undefined) forget(Math.min(endedAt, Number(before)));
     }),
+    untoldPasses: (passId) => store.read(() => untold.all(passId).map((row) => (
+      { id: String(row['id']), job: String(row['job']), startedAt: Number(row['startedAt']), exit: row['exit'] === null ? null : Number(row['exit']) }))),
+    markPassesTold: (ids) => { if (ids.length > 0) store.write(() => { for (const id of ids) mark.run(id); }); },
   };
 }
 
 function pruning(store: Store, keepSamplesMs: number): (now: number) => void {
   const passes = store.prepare('DELETE FROM passes WHERE started_at < ?');
-  const resets = store.prepare('DELETE FROM resets WHERE at < ?');
-  const memory = store.prepare('DELETE FROM memory WHERE at < ?');
+  const resets = store.prepare('DELETE FROM resets WHERE at < ? AND at < (SELECT max(last.at) FROM resets AS last WHERE last.gpu_uuid = resets.gpu_uuid)');
+  const memory = store.prepare(`DELETE FROM memory WHERE gpu_uuid IN (${BOARDS_WITH_MEMORY} SELECT uuid FROM boards) AND at < ?`);
   const containers = store.prepare('DELETE FROM containers WHERE present = 0 AND last_seen_at < ?');
+  const crowd = store.prepare('DELETE FROM containers WHERE id IN (SELECT id FROM containers WHERE present = 0 ORDER BY last_seen_at DESC, id LIMIT -1 OFFSET ?)');
   const allocations = store.prepare(`
     DELETE FROM allocations WHERE superseded_at < :before
       OR (released_at < :before AND NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1))`);
@@ -41,6 +50,7 @@ function pruning(store: Store, keepSamplesMs: number): (now: number) => void {
     resets.run(now - KEEP_HISTORY_MS);
     memory.run(now - keepSamplesMs);
     containers.run(now - KEEP_GONE_CONTAINER_MS);
+    crowd.run(KEEP_GONE_CONTAINERS);
     allocations.run({ before: now - KEEP_HISTORY_MS });
     limits(now);
     runs(now);

@@ -4,6 +4,7 @@ import type { ContainerLook } from '../../../src/act/look-again.ts';
 import type { EngineReply } from '../../../src/callout/engine.ts';
 import type { ContainerState } from '../../../src/model/container.ts';
 import type { ContainerTarget } from '../../../src/model/decision.ts';
+import { REASONS } from '../../../src/model/reason.ts';
 
 const target: ContainerTarget = { kind: 'container', containerId: 'c'.repeat(64), containerName: 'job', startedAt: 1000, owner: null };
 const there = (state: ContainerState, startedAt: number | null = 1000): ContainerLook => ({ state: 'there', container: { state, startedAt } });
@@ -44,10 +45,22 @@ describe('stopping a container', () => {
     ['has done it where the engine answers late, but it has stopped', [there('running'), there('exited')], problem(null, 'timeout'), 'done', null, true],
     ['does not believe an engine that says it stopped what runs', [there('running')], ok, 'failed', null, true],
     ['does not call done what nobody can see', [there('running'), unknown], ok, 'failed', null, true],
+    ['fails where the engine does and nobody can see it', [there('running'), unknown], problem(500), 'failed', null, true],
   ])('%s', async (_, looks, answer, result, reason, asks) => {
     const { actor, asked } = bench(looks, answer);
     expect(await actor.stopContainer(target, 60)).toMatchObject({ result, reason });
     expect(asked).toEqual(asks ? ['stop c 60'] : []);
+  });
+
+  it.each<[string, readonly ContainerLook[], EngineReply<null>, string]>([
+    ['that it has stopped, and the grace', [there('running'), there('exited')], ok, 'it has stopped (grace 60 s)'],
+    ['what the engine says', [there('running')], problem(500), 'the engine: HTTP 500'],
+    ['that the engine says otherwise', [there('running')], ok, 'the engine says that it stopped, but it runs'],
+    ['why it could not be seen', [there('running'), unknown], ok, 'no answer'],
+    ['that its state is unknown', [there('unknown')], ok, 'the engine does not say whether it runs'],
+    ['that it has stopped already', [there('exited')], ok, REASONS['already-stopped']],
+  ])('tells %s', async (_, looks, answer, detail) => {
+    expect(await bench(looks, answer).actor.stopContainer(target, 60)).toMatchObject({ detail });
   });
 
   it('never stops one that was never started', async () => {
@@ -71,9 +84,30 @@ describe('removing a container', () => {
     ['needs nothing where it vanished in between', [there('exited'), gone], problem(404), 'already-gone', 'gone', true],
     ['fails where the engine does', [there('exited')], problem(500), 'failed', null, true],
     ['does not believe an engine that says it removed what is there', [there('exited'), there('dead')], ok, 'failed', null, true],
+    ['has done it where the engine answers late, but it is gone', [there('exited'), gone], problem(null, 'timeout'), 'done', null, true],
+    ['does not call done what nobody can see', [there('exited'), unknown], ok, 'failed', null, true],
   ])('%s', async (_, looks, answer, result, reason, asks) => {
     const { actor, asked } = bench(looks, answer);
     expect(await actor.removeContainer(target)).toMatchObject({ result, reason });
     expect(asked).toEqual(asks ? ['remove c'] : []);
+  });
+
+  it('removes one that was created and never started', async () => {
+    const { actor, asked } = bench([there('created', null), gone]);
+    expect(await actor.removeContainer({ ...target, startedAt: null })).toMatchObject({ result: 'done' });
+    expect(asked).toEqual(['remove c']);
+  });
+
+  it.each<[string, readonly ContainerLook[], EngineReply<null>, string]>([
+    ['that its volumes are kept', [there('exited'), gone], ok, 'it is removed; its volumes are kept'],
+    ['what the engine says', [there('exited')], problem(500), 'the engine: HTTP 500'],
+    ['that the engine says otherwise', [there('exited'), there('dead')], ok, 'the engine says that it is removed, but it is dead'],
+    ['why it could not be seen', [there('exited'), unknown], ok, 'no answer'],
+    ['that it runs', [there('running')], ok, REASONS['still-running']],
+    ['that it runs again', [there('exited'), there('running')], problem(409), REASONS['still-running']],
+    ['that it has run since', [there('exited', 2000)], ok, 'it has run again since it was decided on'],
+    ['what state it is in', [there('dead')], ok, 'it is dead'],
+  ])('tells %s', async (_, looks, answer, detail) => {
+    expect(await bench(looks, answer).actor.removeContainer(target)).toMatchObject({ detail });
   });
 });

@@ -33,10 +33,12 @@ interface Case {
   readonly after?: Partial<Gpu> | null;
   readonly driver?: Observed<DriverView>;
   readonly timeoutMs?: number;
+  /** The answer to the question before another attempt. */
+  readonly mayRetry?: ActResult;
 }
 
 /** One reset of a board by a program that is called as nvidia-smi would be, and every call that it got. */
-async function reset({ resets = [{ stdout: DONE, exit: 0 }], before = {}, after = {}, driver, timeoutMs = 5000 }: Case): Promise<{ readonly result: ActResult; readonly calls: readonly string[] }> {
+async function reset({ resets = [{ stdout: DONE, exit: 0 }], before = {}, after = {}, driver, timeoutMs = 5000, mayRetry }: Case): Promise<{ readonly result: ActResult; readonly calls: readonly string[] }> {
   const folder = mkdtempSync(join(tmpdir(), 'gpuctl-act-'));
   onTestFinished(() => { rmSync(folder, { recursive: true }); });
   const smi = join(folder, 'nvidia-smi');
@@ -52,7 +54,7 @@ cat out.$n; exit "$(cat exit.$n)"
   chmodSync(smi, 0o755);
   writeFileSync(join(folder, 'calls'), '');
   const seen = driver ?? complete({ driverVersion: '590', attachedGpus: 1, gpus: after === null ? [] : [board({ ...before, ...after })] });
-  const result = await resetGpu({ nvidiaSmi: { path: smi, timeoutMs }, observeDriver: async () => seen }, { kind: 'gpu', uuid: GPU0, pciBusId: BUS, index: 0 }, board(before), passingJournal());
+  const result = await resetGpu({ nvidiaSmi: { path: smi, timeoutMs }, observeDriver: async () => seen }, { kind: 'gpu', uuid: GPU0, pciBusId: BUS, index: 0 }, board(before), { ...passingJournal(), ...(mayRetry === undefined ? {} : { mayRetry: async () => mayRetry }) });
   return { result, calls: readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n') };
 }
 
@@ -102,6 +104,12 @@ describe('persistence', () => {
     expect(result.result).toBe('done');
   });
 
+  it('is turned on again, and nothing tried once more, where somebody came while the first try lasted', async () => {
+    const { result, calls } = await reset({ resets: [busy, { stdout: DONE, exit: 0 }], mayRetry: { result: 'refused', reason: 'blocked', detail: 'container job (running) claims it' } });
+    expect(calls).toEqual([`-r -i ${BUS}`, `-pm 0 -i ${BUS}`, `-pm 1 -i ${BUS}`]);
+    expect(result).toMatchObject({ result: 'failed', detail: expect.stringContaining('it was not tried again: container job (running) claims it') as string });
+  });
+
   it('is turned on again where the second try fails, too', async () => {
     const { result, calls } = await reset({ resets: [busy, busy] });
     expect(calls.at(-1)).toBe(`-pm 1 -i ${BUS}`);
@@ -132,6 +140,12 @@ describe('afterwards the board must be as it was', () => {
     ['its MIG mode changed', { migCurrent: read(true) }],
   ])('failed: %s', async (_, after) => {
     expect((await reset({ after })).result.result).toBe('failed');
+  });
+
+  it('where an admin had set another ECC mode for the next reset, that one is what it comes back with', async () => {
+    const pending = { eccCurrent: read(true), eccPending: read(false) };
+    expect((await reset({ before: pending, after: { eccCurrent: read(false) } })).result.detail).toBe('it came back as it was');
+    expect((await reset({ before: pending, after: { eccCurrent: read(true) } })).result.detail).toContain('lost: ECC mode was');
   });
 
   it('failed where the driver does not answer any more', async () => {

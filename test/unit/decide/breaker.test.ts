@@ -34,6 +34,20 @@ describe('the budget of a pass', () => {
     expect(trips([release(1), release(2)], { release: count(1) })).toEqual(['release 2 of 1']);
   });
 
+  it('counts kills of processes whose container nobody knows one by one, and stops by containers', () => {
+    const stray = (pid: number): Decision => ({ ...kill(pid, 1), target: { kind: 'process', identity: null, pid, name: 'x', containerId: null, gpuUuids: [GPU0] } });
+    expect(trips([stray(1), stray(2)], { kill: count(1) })).toEqual(['kill 2 of 1']);
+    const stop = (container: number): Decision => ({ ...kill(1, 1), verb: 'stop', target: { kind: 'container', containerId: idOf(container), containerName: 'x', startedAt: 1, owner: null } });
+    expect(trips([stop(1), stop(2)], { stop: count(1) })).toEqual(['stop 2 of 1']);
+    expect(trips([stop(1), stop(1)], { stop: count(1) })).toEqual([]);
+  });
+
+  it('is not there for a verb that has none, and leaves alone what was not to be done anyway', () => {
+    expect(decideBudget({ decisions: [reset(GPU0)], budgets: {}, totals: {}, lifted: false }).trips).toEqual([]);
+    const left: Decision = { ...kill(3, 3), verdict: 'leave', reason: 'not-confirmed' };
+    expect(decideBudget({ decisions: [kill(1, 1), kill(2, 2), left], budgets: { kill: count(1) }, totals: {}, lifted: false }).decisions.map(({ verdict }) => verdict)).toEqual(['refuse', 'refuse', 'leave']);
+  });
+
   it('counts resets by GPUs', () => {
     expect(trips([reset(GPU0), reset(GPU1)], { reset: count(1) })).toEqual(['reset 2 of 1']);
   });

@@ -189,6 +189,18 @@ describe('a label claims', () => {
     for (const { reference } of claims) expect(reference.length).toBeLessThanOrEqual(256);
   });
 
+  it('as often as it likes, and costs no more for it: a device named in hundreds of ways is claimed in a few, and of what names none a little is told', () => {
+    const ways = Array.from({ length: GPU0.length - 5 }, (_, n) => GPU0.slice(0, n + 5)).flatMap((start) => [start, start.toLowerCase(), start.toUpperCase()]);
+    const nothing = Array.from({ length: 500 }, (_, n) => `nothing${n}`);
+    const { claims } = assessed({ gpus, containers: [runningJob({ labels: { 'gpuctl.device': [...new Set(ways)].join(','), 'ds01.gpu.allocated': nothing.join(',') } })] });
+    expect(claims.claims.map(({ gpuUuid }) => gpuUuid)).toContain(GPU0);
+    expect([claims.claims.length <= 4 * gpus.length, claims.unresolved.length]).toEqual([true, 16]);
+  });
+
+  it('what comes after hundreds of repetitions', () => {
+    expect(claimed({ labels: { 'gpuctl.device': `${'0,'.repeat(5000)}1` } })).toEqual([GPU0, GPU1].toSorted());
+  });
+
   it('nothing by a label of the name of something that every object has', () => {
     expect(claimed({ labels: JSON.parse('{"__proto__": "0"}') as Record<string, string> })).toEqual([]);
   });

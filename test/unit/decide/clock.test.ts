@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clockFindings, elapsedMs, foldReading } from '../../../src/decide/clock.ts';
 import { decideLeftover } from '../../../src/decide/leftovers.ts';
+import { decideRelease } from '../../../src/decide/release.ts';
 import { decideRuntime } from '../../../src/decide/runtime.ts';
 import type { ClockEra } from '../../../src/model/clock.ts';
+import { judged } from '../../property/rules.ts';
+import { GPU0, worldOf } from './good-case.ts';
 import { container, HOUR, MINUTE, NOW, policy, rules, warning } from './limit-facts.ts';
 
 const BOOTED = NOW - 100 * HOUR;
@@ -88,6 +91,36 @@ describe('a container under a clock that jumped a day ahead', () => {
     const stopped = { container: { ...container, state: 'exited', finishedAt: NOW - 5 * MINUTE }, standing: 'managed', rules, policy, firstPassAt: ago(10), now, round: 1 } as const;
     expect(decideLeftover({ ...stopped, clock: eras })).toMatchObject({ verdict: 'leave', reason: 'within-hold' });
     expect(decideLeftover(stopped)).toMatchObject({ verdict: 'act' });
+  });
+});
+
+describe('a container that started under a clock that was years behind, before it was set right', () => {
+  const YEARS = 6 * 365 * 24 * HOUR;
+  const old = { ...container, createdAt: ago(500) };
+  const facts = { standing: 'managed', rules, policy, now: NOW, round: 1, firstPassAt: ago(2000) } as const;
+  const after = lived({ at: ago(2000), bootedAt: ago(2000) }, { at: ago(1), boot: 'two', bootedAt: ago(2) }, { at: NOW, boot: 'two', bootedAt: ago(2) });
+
+  it('has not run since gpuctl came to the host: when it started is not known, but its first start is', () => {
+    const runtime = { ...facts, container: { ...old, startedAt: ago(2) - YEARS }, warnings: [], clock: after };
+    expect(decideRuntime({ ...runtime, firstStartAt: null })).toMatchObject({ verdict: 'leave', reason: 'age-unknown' });
+    expect(decideRuntime({ ...runtime, firstStartAt: ago(2) - YEARS })).toMatchObject({ verdict: 'leave', reason: 'age-unknown' });
+    expect(decideRuntime({ ...runtime, firstStartAt: ago(1) })).toMatchObject({ verdict: 'leave', reason: 'within-limit', evidence: { runtimeMs: HOUR } });
+  });
+
+  it('and ended then is not removed', () => {
+    expect(decideLeftover({ ...facts, container: { ...old, state: 'exited', finishedAt: ago(2) - YEARS }, clock: after })).toMatchObject({ verdict: 'leave', reason: 'age-unknown' });
+  });
+});
+
+describe('a device', () => {
+  it('is not released for a hold that only a clock that jumped says is over', () => {
+    const eras = lived({ at: ago(10) }, { at: ago(1) }, { at: NOW + MINUTE, wrongMs: 24 * HOUR });
+    const stopped = { ...container, state: 'exited' as const, finishedAt: NOW };
+    const world = worldOf({ containers: [stopped] }, { firstPassAt: ago(10), allocations: [{ containerId: stopped.id, containerName: 'job', startedAt: stopped.startedAt, gpuUuid: GPU0, migUuid: null, owner: null, observedAt: ago(9), releasedAt: null, releaseReason: null }] });
+    const { snapshot } = judged(world);
+    const release = (clock: readonly ClockEra[] | undefined): unknown => decideRelease({ snapshot, history: { ...world.history, ...(clock === undefined ? {} : { clock }) }, rulesOf: () => ({ gpuHoldAfterStopMs: 15 * MINUTE, createdTimeoutMs: null, protected: false }), now: NOW + MINUTE + 24 * HOUR, round: 1 });
+    expect(release(eras)).toMatchObject([{ verdict: 'leave', reason: 'within-hold', evidence: { stoppedForMs: MINUTE } }]);
+    expect(release(undefined)).toMatchObject([{ verdict: 'act', reason: 'hold-expired' }]);
   });
 });
 

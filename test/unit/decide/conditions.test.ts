@@ -8,7 +8,7 @@ import { type Condition, conditionKey, type ConditionVerdict } from '../../../sr
 import type { Decision } from '../../../src/model/decision.ts';
 import type { Finding } from '../../../src/model/finding.ts';
 import { FURTHER_FINDINGS, HEALTH_CHECKS } from '../../../src/model/health-checks.ts';
-import { failed } from '../../../src/model/observation.ts';
+import { complete, failed } from '../../../src/model/observation.ts';
 import { absent, misread, read, unsupported } from '../../../src/model/reading.ts';
 import type { HostState } from '../../property/host.ts';
 import { assessed, GPU0, GPU1, gpuState, HOUR, hostOf, JOB, NOW, runningJob } from './good-case.ts';
@@ -126,6 +126,14 @@ describe('an unknown never clears', () => {
     expect(without(dirty, deciding({}))).toEqual(['cleared gpu.dirty']);
     expect(without(dirty, { ...deciding({ verdict: 'act', reason: 'reset-asked' }), outcomes: [{ decision: 0, result: 'failed', reason: null, detail: '' }] })).toEqual([]);
     expect(without(dirty, { ...deciding({ verdict: 'act', reason: 'reset-asked' }), outcomes: [{ decision: 0, result: 'done', reason: null, detail: '' }] })).toEqual(['cleared gpu.dirty']);
+  });
+
+  it('source.processes.partial: open files may be what could not be read, and the pass did not ask for them', () => {
+    const partial: Finding = { ...remap, id: 'source.processes.partial', subject: {} };
+    const { snapshot } = assessed();
+    const unasked = snapshot.processes.state === 'complete' ? { ...snapshot, processes: complete({ ...snapshot.processes.value, holders: null }) } : snapshot;
+    expect(without(partial, looked({}, { job: 'sample', snapshot: unasked }))).toEqual([]);
+    expect(without(partial, looked({}, { job: 'release-stale' }))).toEqual(['cleared source.processes.partial']);
   });
 
   it('source.engine.failed: only the engine itself ends it, whichever pass asks', () => {

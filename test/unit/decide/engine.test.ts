@@ -19,6 +19,8 @@ describe('the engine is believed', () => {
     ['that is podman, where the ledger knows none', { engine: { kind: 'podman', engineId: null } }, { engineId: null }],
     ['whose containers have shims', { containers: [runningJob()], shims: shim(JOB) }, {}],
     ['beside another one, whose containers it never had', { shims: shim(STRANGE) }, {}],
+    ['that forgot a container which somebody in a container of it says he is the shim of', { containers: [runningJob()], shims: [{ pid: 7, containerIds: [GONE], inContainers: [JOB] }] }, {}],
+    ['the same in a container that the ledger does not know yet', { containers: [runningJob({ id: STRANGE })], shims: [{ pid: 7, containerIds: [GONE], inContainers: [STRANGE] }] }, {}],
     ['that forgot a container whose shim lives, which an admin accepted', { shims: shim(GONE) }, { acceptedContainerIds: [GONE] }],
     ['where /proc failed and it never had a container', { trouble: { ...trouble, proc: 'failed' } }, { knownContainerIds: [] }],
   ])('%s', (_, host, history) => {
@@ -36,6 +38,7 @@ describe('the engine counts as failed', () => {
     ['that is podman where the ledger knows Docker', { engine: { kind: 'podman', engineId: null } }, {}],
     ['that does not say who it is', { engine: { kind: 'docker', engineId: null } }, {}],
     ['that forgot a container whose shim lives', { shims: shim(GONE) }, {}],
+    ['that forgot a container whose shim lives in a container of another engine', { shims: [{ pid: 7, containerIds: [GONE], inContainers: [STRANGE] }] }, {}],
     ['that forgot another one than an admin accepted', { shims: shim(JOB, GONE) }, { acceptedContainerIds: [GONE] }],
     ['that forgot one of several of a shim', { containers: [runningJob()], shims: shim(JOB, GONE) }, {}],
     ['that is Docker where the ledger was begun under podman', {}, { engineId: null, engineKind: 'podman' }],

@@ -6,7 +6,7 @@ import type { Finding } from '../../../src/model/finding.ts';
 import { misread, read } from '../../../src/model/reading.ts';
 import type { GpuState, HostState } from '../../property/host.ts';
 import { kills, policyOf, resets, secondLook } from '../../property/rules.ts';
-import { assessed, GPU0, gpuState, hostOf, orphan, runningJob, worldOf } from './good-case.ts';
+import { assessed, GONE, GPU0, GPU1, gpuState, hostOf, orphan, runningJob, STRANGE, worldOf } from './good-case.ts';
 
 function observed(host: Partial<HostState>): readonly string[] {
   return observationFindings(assessed(host), policyOf(defaultConfig())).map(({ id, severity }) => `${id} ${severity}`);
@@ -38,6 +38,12 @@ describe('what was observed', () => {
     expect(observed(host)).toContain(expected);
   });
 
+  it.each(['failed', 'partial'] as const)('is no claim on a device that does not exist where nvidia-smi %s, for it may well exist', (driver) => {
+    const containers = [runningJob({ labels: { 'gpuctl.device': 'GPU-nowhere' } })];
+    expect(observed({ containers })).toEqual(['claim.unresolved info']);
+    expect(observed({ containers, trouble: { ...trouble, driver } }).filter((each) => each.startsWith('claim.'))).toEqual([]);
+  });
+
   it.each<[string, Partial<GpuState>]>([
     ['gpu.fault critical', { faults: ['GPU is lost'] }], ['gpu.recovery.reset critical', { recovery: read('reset') }], ['gpu.recovery.other critical', { recovery: read('other') }],
     ['gpu.row_remap.pending warning', { repairPending: 'yes' }], ['gpu.mig.pending warning', { migPending: 'yes' }], ['gpu.processes.unknown warning', { listUnknown: 'swallowed' }],
@@ -47,6 +53,32 @@ describe('what was observed', () => {
 
   it.each<[string, Partial<GpuState>]>([['recovery', { recovery: misread('Unknown Error') }], ['MIG mode', { mig: 'error' }], ['repair', { repairPending: 'error' }]])('of a board is none where its %s could not be read: a fault says so', (_, more) => {
     expect(ofBoard(more)).toEqual([]);
+  });
+});
+
+describe('two live containers on one device', () => {
+  const one = runningJob({ labels: { 'gpuctl.device': GPU0 } });
+  const other = runningJob({ id: GONE, name: 'dcgm', labels: { 'gpuctl.device': GPU0 } });
+  const third = runningJob({ id: STRANGE, name: 'elsewhere', labels: { 'gpuctl.device': GPU1 } });
+  const policy = policyOf(defaultConfig());
+  const found = (infrastructure: string | null): { readonly ids: readonly string[]; readonly asked: readonly string[] } => {
+    const asked: string[] = [];
+    const rulesOf: typeof policy.rulesOf = (container) => {
+      asked.push(container.id);
+      return { ...policy.rulesOf(container), infrastructure: container.id === infrastructure };
+    };
+    const findings = observationFindings(assessed({ containers: [one, other, third] }), { ...policy, rulesOf });
+    return { ids: findings.map(({ id }) => id), asked };
+  };
+
+  it('are a conflict, unless one of them is infrastructure', () => {
+    expect(found(null).ids).toEqual(['gpu.allocation.conflict']);
+    expect(found(other.id).ids).toEqual([]);
+    expect(found(third.id).ids).toEqual(['gpu.allocation.conflict']);
+  });
+
+  it('are the only ones whose rules are worked out for it', () => {
+    expect(found(null).asked).toEqual([one.id, other.id]);
   });
 });
 

@@ -23,7 +23,7 @@ export const policy: LimitPolicy = {
 };
 
 export const container: InspectedContainer = {
-  inspected: true, id: ID, name: 'job', image: 'bb', state: 'running', pid: 1, createdAt: STARTED, startedAt: STARTED, finishedAt: null, labels: {}, env: [],
+  inspected: true, id: ID, name: 'job', image: 'bb', state: 'running', pid: 1, createdAt: NOW - 1000 * HOUR, startedAt: STARTED, finishedAt: null, labels: {}, env: [],
   runtime: null, privileged: false, deviceRequests: [], deviceNodes: [], bindSources: [], mountTargets: [], effectiveVisibleDevices: null,
 };
 

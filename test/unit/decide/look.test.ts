@@ -16,4 +16,5 @@ it('shims are not known completely where one may not have been read, whatever th
   expect(shimsWithout({ kind: 'shim', subject: 'pid 7', why: 'EIO' })).toBe('partial');
   expect(shimsWithout({ subject: 'pid 7', why: 'its name is shim: EIO' })).toBe('complete');
   expect(shimsWithout({ subject: 'pid 8', why: 'EIO' })).toBe('partial');
+  expect(shimsWithout({ kind: 'files', subject: 'holders', why: 'too many' })).toBe('complete');
 });

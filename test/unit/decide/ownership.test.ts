@@ -62,6 +62,26 @@ describe('a process of a container', () => {
     expect(reasonOf(change)).toEqual([kind, reason]);
   });
 
+  describe('that calls itself a shim is evidence', () => {
+    const shim = (named: string, ...inContainers: readonly string[]): Partial<HostState> => ({ shims: [{ pid: 7, containerIds: [named], ...(inContainers.length > 0 && { inContainers }) }] });
+
+    it('for nothing where it is in a container of this engine, and names another one of it', () => {
+      expect(reasonOf({ host: { ...shim(GONE, JOB), containers: [runningJob()] } })).toEqual(['orphan', 'orphan-container-gone']);
+      expect(reasonOf({ process: { cgroups: [`/docker/${STRANGE}`] }, host: { ...shim(STRANGE, JOB), containers: [runningJob(), stopped({ id: STRANGE })] } })).toEqual(['orphan', 'orphan-container-stopped']);
+      // Started since the ledger was written: the engine's answer about it counts.
+      expect(reasonOf({ host: { ...shim(GONE, STRANGE), containers: [runningJob({ id: STRANGE })] } })).toEqual(['orphan', 'orphan-container-gone']);
+    });
+
+    it.each<[string, Case]>([
+      ['it is in no container', { host: shim(GONE) }],
+      ['it is in a container that this engine never had', { host: shim(GONE, STRANGE) }],
+      ['the engine does not tell of the container that it is in', { host: { ...shim(GONE, STRANGE), oddAnswers: [{ id: STRANGE, answer: 'failed' }] } }],
+      ['it names one that this engine never had, as an engine in a container would', { process: { cgroups: [`/docker/${STRANGE}`] }, host: shim(STRANGE, JOB) }],
+    ])('where %s', (_, change) => {
+      expect(reasonOf(change)).toEqual(['foreign', 'foreign-shim-alive']);
+    });
+  });
+
   it('is judged by a ledger that knows no engine yet as by one that knows this one', () => {
     expect(reasonOf({ engineId: null })).toEqual(['orphan', 'orphan-container-gone']);
   });
@@ -112,6 +132,17 @@ describe('an id counts', () => {
     ['runs in another hierarchy', [`/docker/${GONE}`, `/docker/${JOB}`], 'running-container'],
   ])('with every other one of a nest: where one %s, it is that one’s', (_, cgroups, reason) => {
     expect(ownerOf({ process: { cgroups }, host: { containers: [runningJob()] } }).reason).toBe(reason);
+  });
+
+  it.each([[[runningJob(), runningJob({ id: STRANGE, name: 'inner' })]], [[runningJob({ id: STRANGE, name: 'inner' }), runningJob()]]])('for the innermost one that runs: a container of mine below the cgroup of another one is mine', (containers) => {
+    expect(ownerOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers } })).toMatchObject({ kind: 'container', containerId: STRANGE, name: 'inner' });
+  });
+
+  it('for nobody’s doing where it is that of a container of this engine which is over, below one that runs: it is neither ended nor a claim of that one', () => {
+    const containers = [runningJob(), stopped({ id: STRANGE, name: 'left' })];
+    expect(ownerOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers } })).toEqual({ kind: 'unsettled', reason: 'container-not-settled', containerId: STRANGE });
+    expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${GONE}`] }, host: { containers: [runningJob()] } })).toEqual(['unsettled', 'container-not-settled']);
+    expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`, `/docker/${JOB}`] }, host: { containers } })).toEqual(['container', 'running-container']);
   });
 
   it('in a nest only where all of them are gone', () => {

@@ -4,6 +4,7 @@ import type { Config } from '../../../src/config/types.ts';
 import { blockersIn } from '../../../src/decide/reset.ts';
 import type { Decision, GpuTarget } from '../../../src/model/decision.ts';
 import type { History } from '../../../src/model/history.ts';
+import { complete } from '../../../src/model/observation.ts';
 import { read } from '../../../src/model/reading.ts';
 import { type GpuState, type HostState, OTHER_ENGINE } from '../../property/host.ts';
 import { type Before, judged, resets } from '../../property/rules.ts';
@@ -96,6 +97,7 @@ describe('a reset is blocked by', () => {
     ['root of a container who calls himself so', 'node-holder', { host: { processes: [orphan({ ...idle, command: 'nvidia-persiste', uid: 0, cgroups: [`/docker/${GONE}`] })] } }],
     ['a unit of that name inside a container', 'node-holder', { host: { processes: [orphan({ ...idle, cgroups: [`/docker/${GONE}/system.slice/nvidia-persistenced.service`] })] } }],
     ['a user’s unit of that name', 'node-holder', { host: { processes: [orphan({ ...idle, cgroups: ['/user.slice/user-1000.slice/user@1000.service/nvidia-persistenced.service'] })] } }],
+    ['a group of that name below another service, which it may name as it likes', 'node-holder', { host: { processes: [orphan({ ...idle, cgroups: ['/system.slice/other.service/nvidia-persistenced.service'] })] } }],
     ['one of whom no cgroup is known', 'node-holder', { host: { processes: [orphan({ ...idle, command: 'nvidia-persiste', uid: 0, cgroups: null })] } }],
     ['MIG', 'mig-enabled', { gpu: { mig: 'yes' } }],
     ['MIG that comes on with the reset', 'mig-enabled', { gpu: { migPending: 'yes' } }],
@@ -119,6 +121,14 @@ describe('a reset is blocked by', () => {
 
   it('/proc, where that failed: whoever has the node open was not seen', () => {
     expect(blockers({ host: { trouble: { ...trouble, proc: 'failed' } }, history: { knownContainerIds: [] } })).toEqual(['holders-unknown hard']);
+  });
+
+  it('a look that did not ask who has the node open, as passes that never reset do', () => {
+    const world = worldOf({ gpus: [gpuState(0, { recovery: read('reset') })] });
+    const { snapshot } = judged(world);
+    const unasked = snapshot.processes.state === 'complete' ? { ...snapshot, processes: complete({ ...snapshot.processes.value, holders: null }) } : snapshot;
+    const [decision] = resets(judged(world, unasked), world, { orphanEnded: false, ghosts: [] });
+    expect(decision).toMatchObject({ verdict: 'refuse', reason: 'blocked', evidence: { blockers: [{ kind: 'holders-unknown', hard: true }] } });
   });
 
   it('whoever has the node open under the pid of a ghost: the pid is another process’s by now', () => {

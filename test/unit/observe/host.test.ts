@@ -99,7 +99,7 @@ describe('a snapshot', () => {
     };
     const snapshot = await observerWith({ engine, observeDriver, now: () => order.push('now') }).observe();
     await ended;
-    expect(order.toSpliced(order.indexOf('info'), 1)).toEqual(['driver', 'list', 'inspect', 'info', 'now']);
+    expect(order.toSpliced(order.indexOf('info'), 1)).toEqual(['driver', 'now', 'list', 'inspect', 'info', 'now']);
     expect(snapshot.processes).toMatchObject({ value: { listed: [{ state: 'present', pid: worker.pid }] } });
   });
 
@@ -140,6 +140,13 @@ describe('a look', () => {
       answers: [{ containerId, answer: 'running', name: 'live' }, { containerId: unasked, answer: 'not-found', name: null }],
     });
     expect(look.shims.state === 'complete' && look.shims.value.flatMap((shim) => shim.containerIds)).toContain(containerId);
+  });
+
+  test('has an answer about the container of whoever calls himself the shim of one that is asked about, and of nobody else', async () => {
+    const shims = complete([{ pid: 7, containerIds: [unasked], inContainers: [containerId] }, { pid: 8, containerIds: ['e'.repeat(64)], inContainers: ['d'.repeat(64)] }]);
+    const look = (): ReturnType<NonNullable<ObserverParts['proc']>['look']> => ({ bootId: 'x', ownPids: [1], processes: [], shims });
+    const proc = { look } as unknown as NonNullable<ObserverParts['proc']>;
+    expect((await observerWith({ proc }).glance([], [unasked])).answers).toMatchObject([{ containerId: unasked, answer: 'not-found' }, { containerId, answer: 'running' }]);
   });
 
   test('reads the processes before it asks about their containers', async () => {

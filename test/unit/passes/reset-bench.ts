@@ -15,6 +15,7 @@ import type { Pass, PassParts } from '../../../src/passes/pass.ts';
 import type { PassReport } from '../../../src/passes/report.ts';
 import { runPass } from '../../../src/passes/run-pass.ts';
 import { openLedger, type OpenLedger } from '../../../src/record/ledger/open.ts';
+import { type EventContext, renderEvent } from '../../../src/record/events.ts';
 import { passOptions } from '../../property/ports.ts';
 import { snapshotOf } from '../../property/host.ts';
 import { policyOf } from '../../property/rules.ts';
@@ -31,6 +32,12 @@ export interface SimService {
   refuses?: 'stop' | 'start';
   /** A process of it holds the node although systemd calls it inactive. */
   lingers?: boolean;
+  /** Once stopped it cannot be started: an admin masked it. */
+  masked?: boolean;
+  /** It ends right after every start, at which systemctl exits with 0. */
+  dies?: boolean;
+  /** What is stopped together with it. */
+  takesAlong?: readonly string[];
 }
 
 /** One board and the services around it, as nvidia-smi and systemctl change them. */
@@ -46,7 +53,13 @@ export interface SimHost {
   /** The driver does not say whether the board asks for a reset. */
   blind: boolean;
   now: number;
+  /** What happens while nvidia-smi is at work, by its first argument. */
+  during?: (option: string) => void;
+  /** Holders are older than the rest of a look by so much, since the engine took long. */
+  holdersAgeMs?: number;
 }
+
+const LINE: EventContext = { host: 'gpu01', pass: 'pass', job: 'health-check', dryRun: false, version: '0', now: () => 0 };
 
 export const BUS = '00000000:10:00.0';
 
@@ -70,16 +83,23 @@ export function programsOf(host: SimHost): Run {
 function systemctl({ services }: SimHost, args: readonly string[]): ChildResult {
   const [verb = ''] = args;
   const service = services[args.at(-1) ?? ''];
-  if (verb === 'show') return ok(service === undefined ? 'LoadState=not-found\nActiveState=inactive\n' : `LoadState=loaded\nActiveState=${service.active ? 'active' : 'inactive'}\n`);
-  if (service === undefined || service.refuses === verb) return no('Job failed.\n', 1);
-  if (verb === 'stop') { service.stops += 1; service.active = false; }
-  if (verb === 'start' && !service.active) { service.starts += 1; service.active = true; }
+  if (verb === 'show') return ok(args.slice(args.indexOf('--') + 1).map((unit) => showing(services, unit)).join('\n'));
+  if (service === undefined || service.refuses === verb || (verb === 'start' && service.masked === true)) return no('Job failed.\n', 1);
+  if (verb === 'stop') for (const each of [service, ...(service.takesAlong ?? []).flatMap((unit) => services[unit] ?? [])]) { each.stops += each.active ? 1 : 0; each.active = false; }
+  if (verb === 'start' && !service.active) { service.starts += 1; service.active = service.dies !== true; }
   return ok();
+}
+
+function showing(services: SimHost['services'], unit: string): string {
+  const service = services[unit];
+  if (service === undefined) return `Id=${unit}\nLoadState=not-found\nActiveState=inactive\n`;
+  return `Id=${unit}\nLoadState=${service.masked === true ? 'masked' : 'loaded'}\nActiveState=${service.active ? 'active' : 'inactive'}\nRequiredBy=${(service.takesAlong ?? []).join(' ')}\n`;
 }
 
 function nvidiaSmi(host: SimHost, args: readonly string[]): ChildResult {
   const { board } = host;
   const [option = '', value = ''] = args;
+  host.during?.(option);
   if (host.broken.has(option)) return no('Unknown Error\n');
   if (args.at(-1) !== BUS || args.at(-2) !== '-i') throw new Error(`nvidia-smi was called for something else: ${args.join(' ')}`);
   if (option === '-pm') board.persistence = value === '1';
@@ -101,7 +121,7 @@ export function snapshotIn(host: SimHost): Snapshot {
   const driver = seen(snapshot.driver);
   if (driver === null) throw new Error('the simulated driver failed');
   const gpus = driver.gpus.map((gpu) => ({ ...gpu, persistence: read(board.persistence), computeMode: read(board.computeMode), powerLimitW: read(board.powerLimitW), eccCurrent: read(board.ecc), eccPending: read(board.ecc) }));
-  return { ...snapshot, driver: complete({ ...driver, gpus }) };
+  return { ...snapshot, ...(host.holdersAgeMs === undefined ? {} : { holdersAt: host.now - host.holdersAgeMs }), driver: complete({ ...driver, gpus }) };
 }
 
 /** A process that was killed: nothing of it runs any more. */
@@ -174,7 +194,7 @@ function partsOf(bench: Bench, { wrap }: Mortality, acts: boolean): PassParts {
   });
   return {
     host: 'gpu01', clock, observer, ledger: wrap(ledger), stopping: () => null, ownerOf: () => null, budgets: {},
-    sink: wrap({ emit: (event: GpuctlEvent) => { events.push(event); } }),
+    sink: wrap({ emit: (event: GpuctlEvent) => { events.push(event); }, holds: (text: string) => events.some((event) => renderEvent(event, LINE).includes(text)) }),
     policy: { ...policy, reset: { ...policy.reset, pauseServices } },
     actor: acts ? createActor({ clock, termGraceMs: 1000, stateOf: () => null, signal: () => { throw new Error('nobody is to be ended'); }, stopping: () => false, nvidiaSmi: program, run, observeDriver: async () => (await observer.observe()).driver }) : null,
     resets: { ledger: wrap(ledger.resets), helper: acts ? createResetHelper({ nvidiaSmi: program, run }) : null },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GpuctlEvent } from '../../../src/model/event.ts';
 import { Killed, mortality, passOn, resetBench, simHost, type Bench } from './reset-bench.ts';
 
 const QUARTER_MS = 15 * 60_000;
@@ -24,7 +25,6 @@ async function killAt(bench: Bench, point: number): Promise<void> {
 /** Two whole passes later nothing of what was before is missing, and nothing is forgotten. */
 async function expectNothingLost(bench: Bench, when: string): Promise<void> {
   const cutOff = bench.ledger.resets.unsettled().some(({ endedAt, steps }) => endedAt === null && steps.length > 0);
-  const toldBefore = bench.events.length;
   for (const _ of [1, 2]) { await passOn(bench); bench.host.now += QUARTER_MS; }
   const { host, ledger, events } = bench;
   const { services, resets } = host;
@@ -37,8 +37,21 @@ async function expectNothingLost(bench: Bench, when: string): Promise<void> {
   expect(resets.length, `resets within one cool-down ${when}`).toBeLessThanOrEqual(1);
   expect(history.resets.length, `resets on record ${when}`).toBeGreaterThanOrEqual(resets.length);
   expect(ledger.resets.unsettled(), `the journal ${when}`).toEqual([]);
-  expect(ledger.takeInFlight('another'), `acts in flight ${when}`).toEqual([]);
-  if (cutOff) expect(events.slice(toldBefore).filter(({ action, facts }) => action === 'pass.recovered' && facts?.['resets'] !== undefined), `what is told ${when}`).not.toEqual([]);
+  expect(ledger.untoldActs('another'), `acts in flight ${when}`).toEqual([]);
+  const told = toldOf(events);
+  if (cutOff) expect(told, `what is told ${when}`).not.toEqual([]);
+  expect(told, `what is told ${when}`).toEqual([...new Set(told)]);
+  const count = (wanted: string): number => events.filter(({ action }) => action === wanted).length;
+  const cut = events.flatMap(({ facts }) => (typeof facts?.['cutOff'] === 'string' && facts['acts'] === undefined ? [facts['cutOff']] : []));
+  expect(cut, `passes told as cut off ${when}`).toEqual([...new Set(cut)]);
+  expect(count('pass.ended') + new Set(events.flatMap(({ facts }) => facts?.['cutOff'] ?? [])).size, `each pass that was told to have begun is told the end of ${when}`).toBeGreaterThanOrEqual(count('pass.started'));
+}
+
+/** The names of the recoveries of acts and of resets that the events tell. */
+function toldOf(events: readonly GpuctlEvent[]): readonly unknown[] {
+  const recovered = events.filter(({ action }) => action === 'pass.recovered').map(({ facts }) => facts);
+  const all = (list: unknown, key: string): readonly unknown[] => ((list ?? []) as readonly Readonly<Record<string, unknown>>[]).map((each) => each[key]);
+  return recovered.flatMap((facts) => [...all(facts?.['resets'], 'recovery'), ...all(facts?.['acts'], 'act')]);
 }
 
 const nothing = async (): Promise<void> => {};

@@ -71,6 +71,57 @@ describe('a reset of a board that services hold', () => {
     expect(service('dcgm.service').active).toBe(true);
   });
 
+  it('never stops one that could not be started again', async () => {
+    service('dcgm.service').masked = true;
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'refused', reason: 'service-not-stopped', detail: expect.stringContaining('not-startable') as string }]);
+    for (const unit of ['dcgm.service', 'exporter.service']) expect(service(unit).active).toBe(true);
+    expect(service('dcgm.service').stops).toBe(0);
+  });
+
+  it('never stops one that would take along another that is not listed', async () => {
+    open(bench.host, ['dcgm.service', 'exporter.service']);
+    service('dcgm.service').takesAlong = ['away.service'];
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'refused', reason: 'service-not-stopped', detail: expect.stringContaining('away.service would stop with dcgm.service') as string }]);
+    expect([service('dcgm.service'), service('away.service')]).toMatchObject([{ active: true, stops: 0 }, { active: true, stops: 0 }]);
+  });
+
+  it('stops and starts again what it would take along, where that is listed as well', async () => {
+    service('dcgm.service').takesAlong = ['away.service', 'asleep.service'];
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'done' }]);
+    for (const unit of ['dcgm.service', 'away.service', 'exporter.service']) expect(service(unit)).toMatchObject({ active: true, stops: 1, starts: 1 });
+    expect(service('asleep.service')).toMatchObject({ active: false, starts: 0 });
+  });
+
+  it('is refused where two need each other, and stops neither', async () => {
+    service('dcgm.service').takesAlong = ['exporter.service'];
+    service('exporter.service').takesAlong = ['dcgm.service'];
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'refused', reason: 'service-not-stopped' }]);
+    for (const unit of ['dcgm.service', 'exporter.service']) expect(service(unit)).toMatchObject({ active: true, stops: 0 });
+  });
+
+  it('owes one that ends as soon as it is started, whatever systemctl says', async () => {
+    service('dcgm.service').dies = true;
+    await passOn(bench);
+    expect(await findingIds()).toContain('gpu.reset.service_not_restored');
+    service('dcgm.service').dies = false;
+    await passOn(bench);
+    expect(service('dcgm.service').active).toBe(true);
+    expect(bench.ledger.resets.unsettled()).toEqual([]);
+  });
+
+  it('is not tried again without persistence where somebody came while the first try lasted', async () => {
+    open(bench.host, ['dcgm.service', 'exporter.service']);
+    bench.host.during = (option) => { if (option === '-pm') service('asleep.service').lingers = true; };
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'failed', detail: expect.stringMatching(/was not tried again: .*asleep\.service/) as string }]);
+    expect(bench.host).toMatchObject({ resets: [], board: { persistence: true } });
+  });
+
+  it('is not decided on holders that were looked for more than two seconds ago, however fresh the rest', async () => {
+    bench.host.holdersAgeMs = 2500;
+    expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'refused', reason: 'snapshot-too-old' }]);
+    expect(bench.host.resets).toEqual([]);
+  });
+
   it('is refused where one does not stop; what was stopped runs again, and nothing is stopped for a cool-down', async () => {
     service('exporter.service').refuses = 'stop';
     expect((await passOn(bench)).outcomes).toMatchObject([{ result: 'refused', reason: 'service-not-stopped' }]);

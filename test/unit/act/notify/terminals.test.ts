@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createNotifier } from '../../../../src/act/notify/notifier.ts';
 import { writeToTerminals } from '../../../../src/act/notify/terminals.ts';
 import { login } from '../../../hostsim/login.ts';
 
@@ -17,6 +18,20 @@ describe('a message to a user', () => {
     while (!other.shown().includes('the end')) await once(other.child.stdout ?? other.child, 'data');
     expect(other.shown()).not.toContain('your container');
     expect(closed.shown()).not.toContain('your container');
+  });
+
+  it('drives no terminal, whatever the name of his container, and is never for root’s, whoever says that he is root', async () => {
+    const notify = (uid: number): Promise<readonly unknown[]> => createNotifier({
+      owner: ['tty'], sinks: [], ledger: null, cooldownMs: 0, host: 'gpu01', job: 'check-idle', now: Date.now, uidOf: () => uid, render: () => '', distrust: () => null,
+      engine: { inspect: async () => ({ ok: false, why: '' }), putArchive: async () => ({ ok: false, why: '' }) },
+    }).notifyOwner({ kind: 'idle', stage: 'warned', message: 'container \u001b[2J\u009b31m\u202e\nroot: come here will be stopped', target: { kind: 'container', containerId: 'a'.repeat(64), containerName: 'x', startedAt: null, owner: 'root' } });
+    const [his, roots] = [await login(USER + 3, 'y'), await login(0, 'y')];
+    expect([await notify(USER + 3), await notify(0)]).toEqual([[], []]);
+    expect(writeToTerminals(0, 'the end').written).toBeGreaterThan(0);
+    while (!his.shown().includes('will be stopped')) await once(his.child.stdout ?? his.child, 'data');
+    while (!roots.shown().includes('the end')) await once(roots.child.stdout ?? roots.child, 'data');
+    expect(his.shown()).toContain('gpuctl: container \\u{1b}[2J\\u{9b}31m\\u{202e}\\u{a}root: come here');
+    expect(roots.shown()).not.toContain('come here');
   });
 
   it('reaches nobody where he is not logged in, which is no fault', () => {

@@ -139,6 +139,7 @@ describe('a finding', () => {
     for (const [, health, gpu = {}] of FOUND) {
       for (const finding of decideHealth(factsOf({ board: boardOf(gpu, health) }))) {
         expect(finding.remedy).toMatch(/\w/);
+        expect(finding.remedy, 'what is to be typed names the device').not.toMatch(/--device GPU|reset GPU|BUS/);
         expect(finding.source).toMatch(/20\d\d/);
         expect(finding).toHaveProperty('evidence');
         expect(finding.minDriver === null || Number(finding.minDriver) >= 450).toBe(true);

@@ -76,7 +76,10 @@ describe('a real Docker engine', () => {
   });
 
   test('may carry any label', async () => {
-    expect(await container('hostile')).toMatchObject({ inspected: true, labels: hostile });
+    // A mebibyte of one is not kept.
+    const { big: _, ...kept } = hostile;
+    const seen = await container('hostile');
+    expect(seen?.inspected === true && seen.labels).toEqual(kept);
   });
 
   test('answers for an id that it never had with not-found, and with the state of one that it has', async () => {

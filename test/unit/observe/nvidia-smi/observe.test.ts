@@ -336,6 +336,20 @@ describe('nvidia-smi that fails', () => {
     expect(await observe('550', { '-q -x': [{ stdout }] })).toMatchObject({ seen: { state: 'failed', code: 'malformed' }, calls: [L, X] });
   });
 
+  it('by a document that contradicts itself is malformed, although the next question was put before it was read, and is asked nothing more', async () => {
+    const stdout = edit(fixture('550', 'qx.xml'), /<attached_gpus>.*<\/attached_gpus>/, '<attached_gpus>1</attached_gpus>');
+    const { seen, calls } = await observe('550', { '-q -x': [{ stdout }] });
+    expect(seen).toMatchObject({ state: 'failed', code: 'malformed' });
+    expect(calls).toEqual([L, X, Q]);
+  });
+
+  it('by such a document and by not coming back from the next question has not come back', async () => {
+    const stdout = edit(fixture('550', 'qx.xml'), /<attached_gpus>.*<\/attached_gpus>/, '<attached_gpus>1</attached_gpus>');
+    smi = fakeSmi('550', { '-q -x': [{ stdout }], '--query-gpu': [{ run: 'exec sleep 60' }] });
+    expect(await observeDriver({ path: smi.path, timeoutMs: 1500 })).toMatchObject({ state: 'failed', code: 'timeout' });
+    expect(smi.calls()).toEqual([L, X, Q]);
+  });
+
   it('by cutting its document off is malformed', async () => {
     const xml = fixture('550', 'qx.xml');
     const { seen } = await observe('550', { '-q -x': [{ stdout: xml.slice(0, xml.indexOf('<processes>') + 11) }] });

@@ -24,6 +24,11 @@ describe('what pmon says', () => {
     expect(usesIn(...OLD, ' 0 1 C 101 - - - x', ' 0 2 C N/A - - - x', ' 0 3 C -1 - - - x')).toMatchObject([{ smPercent: null }, { smPercent: null }, { smPercent: null }]);
   });
 
+  it('is no number where white space that pmon does not write came into the middle of one', () => {
+    expect(usesIn(...OLD, '    0       4711     C    4\v0     3     -     -   python3')).toEqual([{ gpuIndex: 0, pid: 4711, smPercent: null }]);
+    expect(usesIn(...OLD.map((line) => line.replace('type', 'ty\u2028pe')), '    0       4711     C    40     3     -     -   python3')).toEqual([{ gpuIndex: 0, pid: 4711, smPercent: 40 }]);
+  });
+
   it('is not known where it is cut off, has no heading, or changes its columns', () => {
     const whole = text(...OLD, '    0       4711     C    12     3     -     -   python3');
     for (let length = 1; length < whole.length; length += 1) {

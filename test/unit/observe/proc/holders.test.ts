@@ -40,6 +40,11 @@ describe.skipIf(process.getuid?.() !== 0)("a holder of a GPU's device node", () 
     expect(holders[0]).toMatchObject({ pid: process.pid, uid: 0, startTicks: expect.any(Number), command: expect.any(String), cgroups: expect.any(Array) });
   });
 
+  test('that nobody could look for in time, since others hold more files open than can be looked at, is not nobody', () => {
+    const mine = readdirSync(`/proc/${process.pid}/fd`).length;
+    expect(observeHolders([process.pid, process.ppid], '/proc', mine - 2)).toMatchObject({ state: 'partial', value: [], missing: [{ subject: 'holders', why: expect.stringContaining('of 2 processes') as string }] });
+  });
+
   test('still holds a node that was removed under it', () => {
     makeNode(join(folder, 'nvidia3'), 195, 3);
     hold(join(folder, 'nvidia3'));

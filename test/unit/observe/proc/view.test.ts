@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { lookAtProcesses, observeProcesses } from '../../../../src/observe/proc/index.ts';
+import { lookAtProcesses, observeListedProcesses, observeProcesses } from '../../../../src/observe/proc/index.ts';
 import { observeShims } from '../../../../src/observe/proc/shims.ts';
 import { openBench, type Bench } from './bench.ts';
 
@@ -77,6 +77,11 @@ describe('the view of /proc', () => {
     expect(ownPids.slice(0, 2)).toEqual([process.pid, process.ppid]);
     expect(ownPids.at(-1)).toBe(1);
     expect(listed.map((each) => [each.pid, each.state])).toEqual([[process.pid, 'present'], [4_000_004, 'absent']]);
+  });
+
+  test('has nobody who holds a device node, which is not the same as an empty list, where it was not asked', () => {
+    expect(observeListedProcesses([process.pid], undefined, false)).toMatchObject({ state: 'complete', value: { view: { holders: null }, missing: [] } });
+    expect(observeListedProcesses([process.pid])).toMatchObject({ state: 'complete', value: { view: { holders: expect.any(Array) } } });
   });
 
   test('is partial where a listed process cannot be read', () => {

@@ -20,26 +20,27 @@ describe('an act', () => {
 
     const next = reopen();
     next.beginPass({ id: 'next', job: 'release-stale', startedAt: NOW + 3 });
-    expect(next.takeInFlight('next')).toStrictEqual([{ passId: 'killed', verb: 'kill', target, at: NOW + 1 }]);
-    expect(next.takeInFlight('next')).toEqual([]);
+    expect(next.untoldActs('next')).toStrictEqual([{ number: second, passId: 'killed', verb: 'kill', target, at: NOW + 1 }]);
+    next.markActsTold('next', [second]);
+    expect(next.untoldActs('next')).toEqual([]);
     next.endPass('next', NOW + 4, 0);
     next.beginPass({ id: 'third', job: 'release-stale', startedAt: NOW + 5 });
-    expect(next.takeInFlight('third')).toEqual([]);
+    expect(next.untoldActs('third')).toEqual([]);
   });
 
-  it('is told of again where the pass that took it was killed itself before its end', () => {
+  it('stays untold until a pass that told of it says so', () => {
     const { ledger } = testLedger();
     for (const id of ['killed', 'killed-too', 'third']) ledger.beginPass({ id, job: 'j', startedAt: NOW });
     ledger.beginAct('killed', 'reset', target, NOW);
-    expect(ledger.takeInFlight('killed-too')).toHaveLength(1);
-    expect(ledger.takeInFlight('third')).toHaveLength(1);
+    expect(ledger.untoldActs('killed-too')).toHaveLength(1);
+    expect(ledger.untoldActs('third')).toHaveLength(1);
   });
 
   it('of the pass itself is not in flight for that pass', () => {
     const { ledger } = testLedger();
     ledger.beginPass({ id: 'p', job: 'j', startedAt: NOW });
     ledger.beginAct('p', 'kill', target, NOW);
-    expect(ledger.takeInFlight('p')).toEqual([]);
+    expect(ledger.untoldActs('p')).toEqual([]);
   });
 
   it('cannot be ended twice, nor without having been begun', () => {

@@ -17,6 +17,13 @@ describe('resets', () => {
     expect(reopen().history().resets).toStrictEqual([{ gpuUuid: GPU0, at: NOW - 6 * DAY, succeeded: false }, { gpuUuid: GPU1, at: NOW + DAY, succeeded: true }]);
   });
 
+  it('are forgotten but for the last of each board: a cool-down may be longer than any history', () => {
+    const { ledger, reopen } = testLedger();
+    for (const days of [500, 450, 401]) ledger.recordReset(GPU0, true, NOW - days * DAY);
+    for (const id of ['a', 'b']) { ledger.beginPass({ id, job: 'sample', startedAt: NOW }); ledger.endPass(id, NOW, 0); }
+    expect(reopen().history().resets).toStrictEqual([{ gpuUuid: GPU0, at: NOW - 401 * DAY, succeeded: true }]);
+  });
+
   it('wanted stay as old as the first wish, with the latest reason, until they are withdrawn', () => {
     const { ledger, reopen } = testLedger();
     ledger.wantReset({ gpuUuid: GPU0, reason: 'dirty-memory', since: NOW });

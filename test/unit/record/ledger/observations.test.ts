@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Container } from '../../../../src/model/container.ts';
 import { claim, container, DAY, engine, ENGINE, GPU0, GPU1, HOUR, idOf, MIG, nobody, NOW, testLedger } from './hosts.ts';
 
 const run = { containerId: idOf('a'), startedAt: NOW - HOUR, gpuUuid: GPU0, migUuid: null };
@@ -169,6 +170,20 @@ describe('what is old', () => {
     expect(ledger.history().knownContainerIds).toEqual([idOf('a'), idOf('b')]);
     passAt(NOW + 91 * DAY, '3');
     expect(ledger.history().knownContainerIds).toEqual([idOf('b')]);
+  });
+
+  it('is as well, newest kept, what is more than twenty thousand gone containers, however young: containers can be made and removed all day', () => {
+    const { ledger } = testLedger();
+    const made = (from: number): Container[] => Array.from({ length: 10_500 }, (_, n) => ({ ...container('a'), id: (from + n).toString(16).padStart(64, '0') }));
+    ledger.recordObservation(engine(made(0)), [], nobody, NOW);
+    ledger.recordObservation(engine(made(20_000)), [], nobody, NOW + 1);
+    ledger.recordObservation(engine([container('b')]), [], nobody, NOW + 2);
+    for (const id of ['1', '2']) {
+      ledger.beginPass({ id, job: 'sample', startedAt: NOW + 3 });
+      ledger.endPass(id, NOW + 3, 0);
+    }
+    const known = new Set(ledger.history().knownContainerIds);
+    expect([known.size, known.has(idOf('b')), made(20_000).every(({ id }) => known.has(id))]).toEqual([20_001, true, true]);
   });
 
   it('is not forgotten because of one pass under a clock that jumped ahead', () => {

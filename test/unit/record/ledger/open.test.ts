@@ -30,7 +30,8 @@ function filledLedger(file: string): void {
 function useWholly(ledger: OpenLedger): void {
   ledger.history();
   ledger.beginPass({ id: 'next', job: 'j', startedAt: NOW });
-  ledger.takeInFlight('next');
+  ledger.markActsTold('next', ledger.untoldActs('next').map(({ number }) => number));
+  ledger.markPassesTold(ledger.untoldPasses('next').map(({ id }) => id));
   ledger.endAct(ledger.beginAct('next', 'kill', target, NOW), { result: 'done', reason: null, detail: '' }, NOW);
   ledger.recordObservation(engine([container('a'), container('e')]), [claim('a'), claim('e')], nobody, NOW);
   ledger.release({ containerId: idOf('a'), startedAt: null, gpuUuid: GPU0, migUuid: null }, 'gone', NOW);
@@ -255,7 +256,7 @@ describe('a ledger that cannot be written', () => {
     const again = open(roomy);
     expect([again.setAside, again.history()]).toEqual([null, found]);
     again.beginPass({ id: 'q', job: 'j', startedAt: NOW });
-    expect(again.takeInFlight('q').length).toBeGreaterThanOrEqual(acknowledged.length);
+    expect(again.untoldActs('q').length).toBeGreaterThanOrEqual(acknowledged.length);
     expect(acknowledged.length).toBeGreaterThan(5);
     again.close();
   });
