@@ -1,13 +1,24 @@
 import { ExitCode } from '../model/errors.ts';
-import { sayVersion, tolerateGone } from './say-version.ts';
+import { sayVersion } from './say-version.ts';
 
 /** The version alone needs no command line parser. */
 async function main(argv: readonly string[]): Promise<void> {
   if (sayVersion(argv)) return;
-  process.stdout.on('error', tolerateGone);
+  process.stdout.on('error', tellUnwritten);
+  process.stderr.on('error', () => undefined);
   const { parseCommandLine } = await import('./program.ts');
   if (await parseCommandLine(argv)) process.exitCode ??= ExitCode.ok;
   else process.exitCode = argv.includes('--nagios') ? refuseAsPlugin() : ExitCode.usage;
+}
+
+let told = false;
+
+/** Nothing that is only said may end a pass in the middle of what it does. A reader that has gone wants no more; a disk that is full is told, and costs the exit code 0. */
+function tellUnwritten(error: Error): void {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE' || told) return;
+  told = true;
+  process.stderr.write(`gpuctl: standard output cannot be written: ${error.message}\n`);
+  process.once('exit', () => { if ((process.exitCode ?? ExitCode.ok) === ExitCode.ok) process.exitCode = ExitCode.findings; });
 }
 
 /** To a monitor, 2 would mean CRITICAL. What is wrong is on stderr. */

@@ -22,7 +22,7 @@ describe('a pass that is disturbed at one call out of it', () => {
     const verdicts = await runAll(quick.map((each) => () => runFault(ground, each)), AT_ONCE);
     expect(verdicts.length).toBeGreaterThanOrEqual(10);
     expect(failed(verdicts)).toEqual([]);
-  });
+  }, 300_000);
 });
 
 describe('a pass that is killed', () => {
@@ -34,5 +34,5 @@ describe('a pass that is killed', () => {
     const verdicts = await runAll(chosen.map((each) => () => runKill(ground, each)), AT_ONCE);
     expect(verdicts.length).toBeGreaterThanOrEqual(KILLS);
     expect(failed(verdicts)).toEqual([]);
-  });
+  }, 300_000);
 });
