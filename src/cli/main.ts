@@ -9,6 +9,14 @@ async function main(argv: readonly string[]): Promise<void> {
   const { parseCommandLine } = await import('./program.ts');
   if (await parseCommandLine(argv)) process.exitCode ??= ExitCode.ok;
   else process.exitCode = argv.includes('--nagios') ? refuseAsPlugin() : ExitCode.usage;
+  await Promise.all([process.stdout, process.stderr].map(written));
+  // All is said and done; left to itself Node would first tidy up memory that is about to go, for a tenth of the whole run.
+  process.exit();
+}
+
+/** When all that was written to a stream has left this process, or cannot. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => { stream.write('', () => { resolve(); }); });
 }
 
 let told = false;
