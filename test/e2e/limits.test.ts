@@ -174,10 +174,11 @@ describe('an idle container', () => {
 
   it('is only reported where no file sets limits', async () => {
     scene = openScene(engine(), { gpus: 2, config: { idle: { young_container_grace: '0s' } } });
-    const created = await engine().create({ gpus: [scene.uuid(1)] });
+    const [created, id] = [await engine().create({ gpus: [scene.uuid(1)] }), await engine().create({ gpus: [scene.uuid(0)] })];
     hadFirstPassAt(scene.host, Date.now() - 48 * HOUR_MS);
-    await createdAgo(engine(), created, 2 * HOUR_MS);
-    const id = await scene.computing(0, { gpus: [scene.uuid(0)] });
+    await createdAgo(engine(), [[created, 2 * HOUR_MS], [id, 31 * HOUR_MS]]);
+    await engine().start(id);
+    scene.host.listOn(0, await engine().initPid(id));
     firstStartedAt(scene, id, Date.now() - 30 * HOUR_MS);
     const [runtime, cleanup] = [await scene.pass(['enforce-runtime']), await scene.pass(['cleanup-containers'])];
     expect(decisionOn(runtime, id)).toMatchObject({ verb: 'stop', verdict: 'refuse', reason: 'limits-not-configured' });
@@ -186,12 +187,14 @@ describe('an idle container', () => {
   });
 });
 
-/** Stops the engine hard, makes a created container older in its own files, and starts it again. */
-async function createdAgo(on: Engine, id: string, ageMs: number): Promise<void> {
+/** Stops the engine hard, makes created containers older in its own files, and starts it again. */
+async function createdAgo(on: Engine, ages: readonly (readonly [id: string, ageMs: number])[]): Promise<void> {
   await on.crash();
-  const file = join(on.sandbox.dir, 'gen0', 'data', 'containers', id, 'config.v2.json');
-  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
-  writeFileSync(file, JSON.stringify({ ...config, Created: new Date(Date.now() - ageMs).toISOString() }));
+  for (const [id, ageMs] of ages) {
+    const file = join(on.sandbox.dir, 'gen0', 'data', 'containers', id, 'config.v2.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...config, Created: new Date(Date.now() - ageMs).toISOString() }));
+  }
   await on.restart();
 }
 
