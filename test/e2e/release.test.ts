@@ -16,7 +16,7 @@ async function finishedBefore(on: Engine, ageMsById: Readonly<Record<string, num
     const file = join(on.sandbox.dir, 'gen0', 'data', 'containers', id, 'config.v2.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { State: Record<string, unknown> };
     const [FinishedAt, StartedAt] = [ageMs, ageMs + DAY_MS].map((age) => new Date(Date.now() - age).toISOString().replace('Z', '123456Z'));
-    writeFileSync(file, JSON.stringify({ ...config, State: { ...config.State, StartedAt, FinishedAt } }));
+    writeFileSync(file, JSON.stringify({ ...config, Created: StartedAt, State: { ...config.State, StartedAt, FinishedAt } }));
   }
   await on.restart();
 }

@@ -233,7 +233,8 @@ function isReleased({ id, startedAt, state }: InspectedContainer, { allocations 
 }
 
 /** Does this container refer to this GPU by anything that the design names? A lower bound: the rule may see more. */
-export function claimsGpu(container: InspectedContainer, gpu: Gpu, { snapshot, config }: Host): boolean {
+export function claimsGpu(container: InspectedContainer, gpu: Gpu, host: Host): boolean {
+  const { config } = host;
   const { deviceRequests, deviceNodes, env, runtime, labels, effectiveVisibleDevices } = container;
   const requested = deviceRequests.some(({ driver, count, deviceIds }) => {
     if (driver === 'cdi') return deviceIds.some((name) => /^(?:[a-z0-9-]+\.)?nvidia\.com\/[a-z]+=/.test(name) && names(gpu, name.slice(name.indexOf('=') + 1)));
@@ -245,18 +246,26 @@ export function claimsGpu(container: InspectedContainer, gpu: Gpu, { snapshot, c
   const effective = runtime === 'nvidia' || deviceRequests.length > 0 ? (effectiveVisibleDevices ?? []) : [];
   const environment = (runtime === 'nvidia' ? visible : []).concat(effective).some((list) => list.split(',').some((each) => names(gpu, each.trim())));
   const labelled = config.labels.device.some((label) => Object.hasOwn(labels, label) && (labels[label] ?? '').split(',').some((each) => nameOfUuid(gpu, each.trim())));
-  return requested || node || environment || labelled || hasLiveProcess(container, gpu, snapshot);
+  return requested || node || environment || labelled || hasLiveProcess(container, gpu, host);
 }
 
-function hasLiveProcess({ id, state }: InspectedContainer, { processes }: Gpu, snapshot: Snapshot): boolean {
+function hasLiveProcess({ id, state }: InspectedContainer, { processes }: Gpu, host: Host): boolean {
+  const { snapshot } = host;
   if (!['running', 'paused', 'restarting', 'unknown'].includes(state)) return false;
   if (processes.state !== 'known' || snapshot.processes.state === 'failed') return false;
   const { listed, ownPids } = snapshot.processes.value;
   return processes.processes.some(({ pid }) => {
     if (ownPids.includes(pid)) return false;
     const process = listed.find((each) => each.pid === pid);
-    return process?.state === 'present' && (process.cgroups ?? []).some((path) => dockerIds(path).includes(id));
+    // Below a container's own group may stand that of another one, which was given it as its parent: the innermost one that was ever here is meant.
+    const innermost = (process?.state === 'present' ? (process.cgroups ?? []) : []).map((path) => dockerIds(path).findLast((each) => wasHere(each, host))).filter((each) => each !== undefined);
+    return innermost.length > 0 && innermost.every((each) => each === id);
   });
+}
+
+function wasHere(id: string, { snapshot: { engine }, history }: Host): boolean {
+  if (engine.state === 'failed' || history.knownContainerIds.includes(id) || engine.value.containers.some((each) => each.id === id)) return true;
+  return engine.value.answers.some((each) => each.containerId === id && each.answer !== 'not-found');
 }
 
 function names(gpu: Gpu, reference: string): boolean {
