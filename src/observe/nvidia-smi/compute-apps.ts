@@ -1,7 +1,7 @@
 import { GPU_UUID, type ListedProcess } from '../../model/device.ts';
 import { observed, type Gap, type Observed } from '../../model/observation.ts';
 import { readCsv } from './csv.ts';
-import { refusable } from './failure.ts';
+import { malformed, refusable } from './failure.ts';
 import { asPid } from './process-list.ts';
 import { gapsOf, type Remark } from './remarks.ts';
 import { quote } from './text.ts';
@@ -39,8 +39,13 @@ export function parseComputeApps(stdout: string, exitCode: number): Observed<Com
   });
 }
 
+/** What stands in the column of used memory: a number of MiB, or a text in brackets (or N/A) in place of it. */
+const MEMORY = /^(?:\d+(?: MiB)?|\[[^[\]]+\]|N\/A)$/;
+
 function sortRow(cells: readonly string[]): ListedProcess | Gap {
-  const [gpuUuid = '', text = ''] = cells;
+  const [gpuUuid = '', text = '', memory = ''] = cells;
+  // An error that came in the middle of a row took the rest of the rows with it.
+  if (!MEMORY.test(memory)) malformed(`a row is cut off by something else: ${quote(cells.join(', '))}`);
   const pid = asPid(/^\d{1,10}$/.test(text) ? Number(text) : null);
   const why = `--query-compute-apps: ${quote(cells.join(', '))}`;
   if (!GPU_UUID.test(gpuUuid)) return { subject: 'gpu', why };
