@@ -40,7 +40,7 @@ export function parseComputeApps(stdout: string, exitCode: number): Observed<Com
 }
 
 /** What stands in the column of used memory: a number of MiB, or a text in brackets (or N/A) in place of it. */
-const MEMORY = /^(?:\d+(?: MiB)?|\[[^[\]]+\]|N\/A)$/;
+const MEMORY = /^(?:\d+(?: MiB)?|\[.+\]|N\/A)$/;
 
 function sortRow(cells: readonly string[]): ListedProcess | Gap {
   const [gpuUuid = '', text = '', memory = ''] = cells;
