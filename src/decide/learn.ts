@@ -1,6 +1,6 @@
 import type { Claim } from '../model/claim.ts';
 import type { Container, EngineView } from '../model/container.ts';
-import type { Allocation, History } from '../model/history.ts';
+import { type Allocation, allocationOf, type History, isHolding } from '../model/history.ts';
 
 /** One look at the containers, as it would be remembered. */
 export interface Lesson {
@@ -29,7 +29,7 @@ export function learnFrom(history: History, { engine, claims, owners, at }: Less
   const containers = new Map(engine.containers.map((container) => [container.id, container]));
   const current = history.allocations.filter((each) => isCurrent(each, containers.get(each.containerId)));
   const open = new Set(current.filter(({ releasedAt }) => releasedAt === null).map(runOf));
-  const held = new Map(claims.filter(isHolding).map((claim) => allocationOf(claim, owners, at)).map((each) => [runOf(each), each]));
+  const held = new Map(claims.filter(isHolding).map((claim) => allocationOf(claim, { startedAt: claim.startedAt, owner: owners.get(claim.containerId) ?? null, at })).map((each) => [runOf(each), each]));
   const opened = [...held].flatMap(([run, each]) => (open.has(run) ? [] : [each]));
   const again = new Set(opened.map(runOf));
   return {
@@ -47,16 +47,6 @@ export function learnFrom(history: History, { engine, claims, owners, at }: Less
 /** A container that started again holds its devices anew. */
 function isCurrent({ startedAt }: Allocation, container: Container | undefined): boolean {
   return container === undefined || !container.inspected || container.startedAt === null || container.startedAt === startedAt;
-}
-
-/** What is claimed because nobody could look, or was given up, is not held. */
-function isHolding({ released, source }: Claim): boolean {
-  return !released && source !== 'uninspected';
-}
-
-function allocationOf(claim: Claim, owners: Lesson['owners'], at: number): Allocation {
-  const { containerId, containerName, startedAt, gpuUuid, migUuid } = claim;
-  return { containerId, containerName, startedAt, gpuUuid, migUuid, owner: owners.get(containerId) ?? null, observedAt: at, releasedAt: null, releaseReason: null };
 }
 
 function runOf({ containerId, startedAt, gpuUuid, migUuid }: Allocation): string {

@@ -1,3 +1,4 @@
+import type { Claim } from './claim.ts';
 import type { ClockEra } from './clock.ts';
 import type { EngineView } from './container.ts';
 import type { HealthHistory } from './health.ts';
@@ -17,6 +18,17 @@ export interface Allocation {
   readonly observedAt: number;
   readonly releasedAt: number | null;
   readonly releaseReason: ReleaseReason | null;
+}
+
+/** Does this claim hold its device? What is claimed because nobody could look, or was given up, does not. */
+export function isHolding({ released, source }: Claim): boolean {
+  return !released && source !== 'uninspected';
+}
+
+/** The open allocation that a claim makes. `at`: when it was seen. */
+export function allocationOf(claim: Claim, { startedAt, owner, at }: { readonly startedAt: number | null; readonly owner: string | null; readonly at: number }): Allocation {
+  const { containerId, containerName, gpuUuid, migUuid } = claim;
+  return { containerId, containerName, startedAt, gpuUuid, migUuid, owner, observedAt: at, releasedAt: null, releaseReason: null };
 }
 
 export type ReleaseReason = 'gone' | 'hold-expired' | 'no-hold';

@@ -5,11 +5,12 @@ import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import type { EngineIdentity } from '../../model/snapshot.ts';
 import { observeEngine, sameEngine } from '../../observe/docker/index.ts';
 import { createEventSink } from '../../record/event-sink.ts';
-import { openLedger } from '../../record/ledger/open.ts';
 import { createLock } from '../../record/lock.ts';
 import { ask } from '../ask.ts';
 import { acceptForgotten } from './accept-forgotten.ts';
-import { engineHost, ledgerFile, systemClock } from '../compose.ts';
+import { engineHost, systemClock } from '../compose.ts';
+import { say } from '../say.ts';
+import { withLedger } from '../with-ledger.ts';
 import type { Globals } from '../globals.ts';
 import type { Command } from '../run.ts';
 import { version } from '../version.ts';
@@ -41,14 +42,8 @@ function refuseUnasked({ yes }: Globals): void {
 
 /** Null: none yet. */
 function knownEngine({ config }: LoadedConfig): EngineIdentity | null {
-  const ledger = openLedger({ file: ledgerFile(config), now: systemClock.now, mode: 'read' });
-  try {
-    if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-    const { engineId, engineKind } = ledger.history();
-    return engineId === null && (engineKind ?? null) === null ? null : { engineId, kind: engineKind ?? 'docker' };
-  } finally {
-    ledger.close();
-  }
+  const { engineId, engineKind } = withLedger(config, 'read', (ledger) => ledger.history());
+  return engineId === null && (engineKind ?? null) === null ? null : { engineId, kind: engineKind ?? 'docker' };
 }
 
 async function engineNow({ config }: LoadedConfig): Promise<EngineIdentity> {
@@ -71,9 +66,7 @@ async function accept({ known, found }: Change, loaded: LoadedConfig, globals: G
   }
   try {
     if (!sameEngine(await engineNow(loaded), found)) throw new GpuctlError('another engine answers now than a moment ago; nothing was changed', { code: 'engine-changed', exitCode: ExitCode.notObserved, hint: 'find out which engine serves this socket' });
-    const ledger = openLedger({ file: ledgerFile(loaded.config), now: systemClock.now, mode: 'write' });
-    ledger.acceptEngine(found.engineId, found.kind);
-    ledger.close();
+    withLedger(loaded.config, 'write', (ledger) => { ledger.acceptEngine(found.engineId, found.kind); });
     tell({ known, found }, loaded, globals);
     return say(globals, `accepted: ${nameOf(found)} is the engine of this host from now on`);
   } finally {
@@ -90,9 +83,4 @@ function tell({ known, found }: Change, { config }: LoadedConfig, globals: Globa
   });
   sink.emit({ action: 'engine.accepted', message: `an admin accepted ${nameOf(found)} as the engine of this host; it was ${nameOf(known)}`, outcome: 'success', facts: { engine: { kind: found.kind, id: found.engineId }, was: { kind: known.kind, id: known.engineId } } });
   sink.close();
-}
-
-function say({ quiet }: Globals, text: string): ExitCode {
-  if (quiet !== true) process.stderr.write(`gpuctl: ${text}\n`);
-  return ExitCode.ok;
 }

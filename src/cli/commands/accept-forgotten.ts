@@ -2,10 +2,11 @@ import type { LoadedConfig } from '../../config/types.ts';
 import { type ForgottenContainer, forgottenContainers } from '../../decide/engine.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import type { EngineIdentity } from '../../model/snapshot.ts';
-import { openLedger } from '../../record/ledger/open.ts';
 import { createLock } from '../../record/lock.ts';
 import { ask } from '../ask.ts';
-import { ledgerFile, observerOf, systemClock } from '../compose.ts';
+import { observerOf, systemClock } from '../compose.ts';
+import { say } from '../say.ts';
+import { withLedger } from '../with-ledger.ts';
 import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
 
@@ -40,9 +41,7 @@ interface Acceptance {
 async function accept({ engine, shown, list }: Acceptance, loaded: LoadedConfig, globals: Globals): Promise<ExitCode> {
   const ids = shown.map(({ id }) => id);
   if ((await observeForgotten(loaded)).some(({ id }) => !ids.includes(id))) throw new GpuctlError('the engine has forgotten more than a moment ago; nothing was changed', { code: 'engine-changed', exitCode: ExitCode.notObserved, hint: 'see again what gpuctl doctor says' });
-  const ledger = openLedger({ file: ledgerFile(loaded.config), now: systemClock.now, mode: 'write' });
-  ledger.acceptContainers(ids, systemClock.now());
-  ledger.close();
+  withLedger(loaded.config, 'write', (ledger) => { ledger.acceptContainers(ids, systemClock.now()); });
   const sink = openSink(loaded, globals, null);
   const identity = { kind: engine.kind, id: engine.engineId };
   sink.emit({ action: 'engine.accepted', message: `an admin accepted that the engine has forgotten ${list}`, outcome: 'success', facts: { engine: identity, was: identity, containers: ids } });
@@ -54,19 +53,9 @@ async function observeForgotten({ config }: LoadedConfig): Promise<readonly Forg
   const { engine, processes } = await observerOf(config).observe();
   if (engine.state === 'failed') throw notObserved(`the engine did not answer: ${engine.why}`);
   if (processes.state === 'failed') throw notObserved(`shims could not be looked for: ${processes.why}`);
-  const ledger = openLedger({ file: ledgerFile(config), now: systemClock.now, mode: 'read' });
-  try {
-    return forgottenContainers(engine.value, processes.value, ledger.history());
-  } finally {
-    ledger.close();
-  }
+  return forgottenContainers(engine.value, processes.value, withLedger(config, 'read', (ledger) => ledger.history()));
 }
 
 function notObserved(message: string): GpuctlError {
   return new GpuctlError(message, { code: 'not-observed', exitCode: ExitCode.notObserved, hint: 'gpuctl doctor tells more' });
-}
-
-function say({ quiet }: Globals, text: string): ExitCode {
-  if (quiet !== true) process.stderr.write(`gpuctl: ${text}\n`);
-  return ExitCode.ok;
 }

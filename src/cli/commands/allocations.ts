@@ -1,8 +1,7 @@
-import { ExitCode, GpuctlError } from '../../model/errors.ts';
+import { ExitCode } from '../../model/errors.ts';
 import type { Allocation } from '../../model/history.ts';
 import { isoTime } from '../../model/time.ts';
-import { openLedger } from '../../record/ledger/open.ts';
-import { ledgerFile, systemClock } from '../compose.ts';
+import { withLedger } from '../with-ledger.ts';
 import { printable } from '../../model/text.ts';
 import { colours, renderJson, renderTable } from '../render/text.ts';
 import type { Command } from '../run.ts';
@@ -10,16 +9,9 @@ import type { Command } from '../run.ts';
 /** `gpuctl allocations`: the ledger's open allocations; with `--all` the released ones that it still knows as well. */
 export function allocationsCommand({ all = false }: { readonly all?: boolean }): Command {
   return async ({ config }, globals) => {
-    const file = ledgerFile(config);
-    const ledger = openLedger({ file, now: systemClock.now, mode: 'read' });
-    try {
-      if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-      const shown = ledger.history().allocations.filter((each) => all || each.releasedAt === null);
-      process.stdout.write(globals.json === true ? renderJson(shown.map(toJson)) : renderAllocations(shown, globals));
-      return ExitCode.ok;
-    } finally {
-      ledger.close();
-    }
+    const shown = withLedger(config, 'read', (ledger) => ledger.history()).allocations.filter((each) => all || each.releasedAt === null);
+    process.stdout.write(globals.json === true ? renderJson(shown.map(toJson)) : renderAllocations(shown, globals));
+    return ExitCode.ok;
   };
 }
 

@@ -8,10 +8,11 @@ import type { Gpu } from '../../model/device.ts';
 import type { History } from '../../model/history.ts';
 import { seen } from '../../model/observation.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
-import { openLedger, type OpenLedger } from '../../record/ledger/open.ts';
 import { createLock } from '../../record/lock.ts';
 import { ask } from '../ask.ts';
-import { ledgerFile, observerOf, systemClock } from '../compose.ts';
+import { observerOf } from '../compose.ts';
+import { say } from '../say.ts';
+import { withLedger } from '../with-ledger.ts';
 import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
 import { baselinesOf, renderBaselines } from '../render/baselines.ts';
@@ -60,19 +61,8 @@ interface Look {
 }
 
 async function look(loaded: LoadedConfig): Promise<Look> {
-  const history = withLedger(loaded, 'read', (ledger) => ledger.history());
+  const history = withLedger(loaded.config, 'read', (ledger) => ledger.history());
   return { history, snapshot: await observerOf(loaded.config).observe() };
-}
-
-/** Throws GpuctlError (exit 3) for a ledger that cannot be read: nothing learned is not the same. */
-function withLedger<T>({ config }: LoadedConfig, mode: 'read' | 'write', use: (ledger: OpenLedger) => T): T {
-  const ledger = openLedger({ file: ledgerFile(config), now: systemClock.now, mode });
-  try {
-    if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-    return use(ledger);
-  } finally {
-    ledger.close();
-  }
 }
 
 function gpusIn({ driver }: Snapshot): readonly Gpu[] {
@@ -122,7 +112,7 @@ async function accept({ devices, uuids, loaded, globals }: Accepting): Promise<E
     const { snapshot, history } = await look(loaded);
     const gpus = gpusIn(snapshot).filter(({ uuid }) => uuids.has(uuid));
     if (gpus.length < uuids.size) throw new GpuctlError('nvidia-smi does not show every one of these devices any more; nothing was changed', { code: 'not-observed', exitCode: ExitCode.notObserved });
-    const forgotten = withLedger(loaded, 'write', (ledger) => {
+    const forgotten = withLedger(loaded.config, 'write', (ledger) => {
       ledger.recordHealth(acceptHealth(gpus.map((gpu) => healthFactsOf(gpu, { snapshot, history, claims: { claims: [], unresolved: [] } }, defaultHealthRules))));
       return devices.length === 0 ? ledger.acceptInventory() : [];
     });
@@ -138,9 +128,4 @@ function tell({ gpus, forgotten, loaded, globals }: { readonly gpus: readonly Gp
   for (const { uuid, index, pciBusId } of gpus) sink.emit({ action: 'gpu.baseline.accepted', message: `the readings of GPU ${index ?? uuid} are its baseline from now on`, gpu: { uuid, index, busId: pciBusId } });
   for (const uuid of forgotten) sink.emit({ action: 'gpu.baseline.accepted', message: `GPU ${uuid} is no longer missed`, gpu: { uuid }, facts: { forgotten: true } });
   sink.close();
-}
-
-function say({ quiet }: Globals, text: string): ExitCode {
-  if (quiet !== true) process.stderr.write(`gpuctl: ${text}\n`);
-  return ExitCode.ok;
 }

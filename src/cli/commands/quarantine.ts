@@ -6,9 +6,10 @@ import type { History, ResetRecord } from '../../model/history.ts';
 import { seen } from '../../model/observation.ts';
 import { type Debt, debtText } from '../../model/reset.ts';
 import { isoTime } from '../../model/time.ts';
-import { openLedger, type OpenLedger } from '../../record/ledger/open.ts';
+import type { OpenLedger } from '../../record/ledger/open.ts';
 import { createLock } from '../../record/lock.ts';
-import { ledgerFile, observerOf, systemClock } from '../compose.ts';
+import { observerOf, systemClock } from '../compose.ts';
+import { withLedger } from '../with-ledger.ts';
 import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
 import { renderJson } from '../render/text.ts';
@@ -26,22 +27,11 @@ interface Held {
 
 /** `gpuctl quarantine list`: for anybody who may read the ledger. */
 export const quarantineListCommand: Command = async (loaded, globals) => {
-  const held = withLedger(loaded, 'read', heldIn);
+  const held = withLedger(loaded.config, 'read', heldIn);
   if (globals.json === true) process.stdout.write(renderJson({ schema: 1, host: hostname(), devices: held }));
   else if (globals.quiet !== true) process.stdout.write(renderHeld(held));
   return ExitCode.ok;
 };
-
-/** Throws GpuctlError (exit 3) for a ledger that cannot be read: nothing is in it is not the same. */
-function withLedger<T>({ config }: LoadedConfig, mode: 'read' | 'write', use: (ledger: OpenLedger) => T): T {
-  const ledger = openLedger({ file: ledgerFile(config), now: systemClock.now, mode });
-  try {
-    if (ledger.unreadable !== null) throw new GpuctlError(`the ledger cannot be read: ${ledger.unreadable}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-    return use(ledger);
-  } finally {
-    ledger.close();
-  }
-}
 
 function heldIn(ledger: OpenLedger): readonly Held[] {
   const history = ledger.history();
@@ -82,7 +72,7 @@ export function quarantineClearCommand(device: string): Command {
     const lock = await createLock().acquire();
     if (lock === null) throw new GpuctlError('another pass holds the lock /run/gpuctl/lock; nothing was changed', { code: 'locked', exitCode: ExitCode.locked, hint: 'try again when it has ended' });
     try {
-      const given = withLedger(loaded, 'write', (ledger) => ledger.resets.clearQuarantine(uuid, systemClock.now()));
+      const given = withLedger(loaded.config, 'write', (ledger) => ledger.resets.clearQuarantine(uuid, systemClock.now()));
       tell({ uuid, given, loaded, globals });
       return ExitCode.ok;
     } finally {
@@ -93,7 +83,7 @@ export function quarantineClearCommand(device: string): Command {
 
 /** A board that nvidia-smi does not show any more can still be named by its UUID. Throws GpuctlError (exit 2): there is nothing to clear. */
 async function uuidOf(device: string, loaded: LoadedConfig): Promise<string> {
-  const held = withLedger(loaded, 'read', (ledger) => [...new Set([...heldIn(ledger).map(({ uuid }) => uuid), ...ledger.history().resets.map(({ gpuUuid }) => gpuUuid)])]);
+  const held = withLedger(loaded.config, 'read', (ledger) => [...new Set([...heldIn(ledger).map(({ uuid }) => uuid), ...ledger.history().resets.map(({ gpuUuid }) => gpuUuid)])]);
   if (held.includes(device)) return device;
   const gpus = held.length === 0 ? [] : (seen((await observerOf(loaded.config).observe()).driver)?.gpus ?? []);
   const [named, another] = new Set(resolveReference(device, gpus).map(({ gpuUuid }) => gpuUuid));

@@ -1,6 +1,6 @@
 import type { Claim } from '../../model/claim.ts';
 import type { Container, EngineView } from '../../model/container.ts';
-import type { Allocation } from '../../model/history.ts';
+import { type Allocation, allocationOf, isHolding } from '../../model/history.ts';
 import type { Ledger } from '../../passes/ports.ts';
 import { lapsingAcceptances } from './accepted.ts';
 import type { Store } from './store.ts';
@@ -91,29 +91,10 @@ function openingAllocations(store: Store): (observation: Observation) => readonl
   return ({ engine, claims, owners, at }) => {
     const starts = new Map(engine.containers.map((container) => [container.id, startOf(container)]));
     return claims.filter(isHolding).flatMap((claim) => {
-      const allocation = allocationOf(claim, starts.get(claim.containerId) ?? claim.startedAt, { owners, at });
+      const allocation = allocationOf(claim, { startedAt: starts.get(claim.containerId) ?? claim.startedAt, owner: owners.get(claim.containerId) ?? null, at });
       const key = { container: claim.containerId, started: allocation.startedAt, gpu: claim.gpuUuid, mig: claim.migUuid, at };
       retire.run(key);
       return insert.run({ ...key, name: claim.containerName, owner: allocation.owner }).changes === 1 ? [allocation] : [];
     });
-  };
-}
-
-/** What is claimed because nobody could look, or was given up, is not held. */
-function isHolding(claim: Claim): boolean {
-  return !claim.released && claim.source !== 'uninspected';
-}
-
-function allocationOf(claim: Claim, startedAt: number | null, { owners, at }: { owners: Owners; at: number }): Allocation {
-  return {
-    containerId: claim.containerId,
-    containerName: claim.containerName,
-    startedAt,
-    gpuUuid: claim.gpuUuid,
-    migUuid: claim.migUuid,
-    owner: owners.get(claim.containerId) ?? null,
-    observedAt: at,
-    releasedAt: null,
-    releaseReason: null,
   };
 }
