@@ -230,8 +230,8 @@ function modemFor(ask: Ask): object {
 /** dockerode ends a path with `?` where its options are the query. */
 function pathOf({ path, method, options = {} }: Dial): string {
   if (method !== 'GET') throw new TypeError(`this client only reads, but was asked to ${method}`);
-  const query = new URLSearchParams(Object.entries(options).map(([key, value]) => [key, String(value)]));
-  return query.size === 0 ? path.replace(/\?$/, '') : path + query.toString();
+  const asked = Object.entries(options);
+  return asked.length === 0 ? path.replace(/\?$/, '') : path + new URLSearchParams(asked.map(([key, value]) => [key, String(value)])).toString();
 }
 
 function readBody(answer: Answer): unknown {

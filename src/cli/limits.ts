@@ -1,6 +1,6 @@
 import { createContainerActor } from '../act/container-actor.ts';
 import { type ContainerCommands, type EngineClient } from '../callout/engine.ts';
-import { exemptionsOf, limitsOf } from '../config/limits.ts';
+import { type EffectiveLimits, exemptionsOf, limitsOf, type OwnerFacts } from '../config/limits.ts';
 import { isInfrastructure, isProtected, keepUntilOf, ownerOf, typeOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { LimitPolicy, LimitRules } from '../decide/limit-rules.ts';
@@ -16,11 +16,12 @@ export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config
   const { idle, warnings, runtime, leftovers } = config;
   // Several rules ask about each of a thousand containers, and all of one look at one instant.
   const known = new WeakMap<InspectedContainer, { readonly now: number; readonly rules: LimitRules }>();
+  const limitsFor = limitsByFacts(config);
   return {
     rulesOf: (container, now) => {
       const before = known.get(container);
       if (before?.now === now) return before.rules;
-      const rules = rulesOf(container, now, { config, users });
+      const rules = rulesOf(container, now, { config, users, limitsFor });
       known.set(container, { now, rules });
       return rules;
     },
@@ -36,9 +37,26 @@ export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config
   };
 }
 
-function rulesOf(container: InspectedContainer, now: number, { config, users }: { readonly config: Config; readonly users: Users }): LimitRules {
+/** Limits once worked out for the same facts: a thousand containers have few owners and types. */
+function limitsByFacts(config: Config): (facts: OwnerFacts) => EffectiveLimits {
+  const known = new Map<string, EffectiveLimits>();
+  return (facts) => {
+    const key = JSON.stringify([facts.owner, facts.type, facts.unixGroups]);
+    const limits = known.get(key) ?? limitsOf(facts, config);
+    known.set(key, limits);
+    return limits;
+  };
+}
+
+interface RulesContext {
+  readonly config: Config;
+  readonly users: Users;
+  readonly limitsFor: (facts: OwnerFacts) => EffectiveLimits;
+}
+
+function rulesOf(container: InspectedContainer, now: number, { config, users, limitsFor }: RulesContext): LimitRules {
   const { owner } = ownerOf(container, config, users.nameOf);
-  const { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } = limitsOf({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) }, config);
+  const { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } = limitsFor({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) });
   const exemptions = exemptionsOf({ owner }, now, config);
   const exempt = (limit: 'idle_timeout' | 'max_runtime'): string | null => exemptions.find(({ from }) => from.includes(limit))?.reason ?? null;
   return {

@@ -48,9 +48,10 @@ export function decideOwnership(process: HostProcess, look: ProcessLook, rules: 
  * named, for whoever chooses the cgroup parent of his container can put it into that of another.
  */
 function runningContainer(cgroups: readonly string[], answers: readonly EngineAnswer[]): EngineAnswer | null {
-  const running = new Map(answers.flatMap((each) => (each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer) ? [[each.containerId, each]] : [])));
-  const innermost = containerIdsIn(cgroups).findLast((id) => running.has(id));
-  return innermost === undefined ? null : (running.get(innermost) ?? null);
+  const ids = containerIdsIn(cgroups);
+  const running = answers.filter((each) => ids.includes(each.containerId) && each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer));
+  const innermost = ids.findLast((id) => running.some((each) => each.containerId === id));
+  return running.findLast((each) => each.containerId === innermost) ?? null;
 }
 
 /**
@@ -58,8 +59,8 @@ function runningContainer(cgroups: readonly string[], answers: readonly EngineAn
  * as a cgroup parent can have it. It is not ended, as the outer one runs, but neither is it the outer one's doing. Null: none.
  */
 function leftWithin(cgroups: readonly string[], answers: readonly EngineAnswer[], known: ReadonlySet<string>): string | null {
-  const stateOf = new Map(answers.map((each) => [each.containerId, each.answer]));
   const innermost = cgroups.map((path) => containerIdsIn([path]).at(-1) ?? '');
+  const stateOf = new Map(answers.filter((each) => innermost.includes(each.containerId)).map((each) => [each.containerId, each.answer]));
   const isOver = (id: string): boolean => stateOf.get(id) === 'exited' || stateOf.get(id) === 'dead' || (stateOf.get(id) === 'not-found' && known.has(id));
   const named = innermost.filter((id) => id !== '');
   return named.length > 0 && named.every(isOver) ? (named.at(-1) ?? null) : null;

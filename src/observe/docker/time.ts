@@ -1,12 +1,14 @@
 const RFC3339 = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})$/;
 /** Go's zero time, which the engine writes for "never". */
-const NEVER_MS = Date.parse('0001-01-01T00:00:00Z');
+const NEVER = '0001-01-01T00:00:00Z';
+const NEVER_MS = Date.parse(NEVER);
 
 /**
  * An instant as the engine writes it: RFC 3339, up to nanoseconds, any offset. Milliseconds since 1970 UTC, cut, not
  * rounded; null: never. Undefined: not such a text, or a date that does not exist.
  */
 export function parseEngineTime(text: string): number | null | undefined {
+  if (text === NEVER) return null;
   const match = RFC3339.exec(text);
   if (match === null) return undefined;
   const [, local = '', fraction = '', offset = ''] = match;

@@ -38,7 +38,7 @@ export function historyIn(store: Store, now: () => number): () => History {
       firstPassAt: known?.firstPassAt ?? null,
       engineId: known?.engineId ?? null,
       engineKind: known?.engineKind ?? null,
-      knownContainerIds: rowsOf<{ id: string }>(containers).map(({ id }) => id),
+      knownContainerIds: containers.all().map((row) => row['id'] as string),
       acceptedContainerIds: rowsOf<{ id: string }>(accepted).map(({ id }) => id),
       allocations: rowsOf<Allocation>(allocations),
       resets: rowsOf<Omit<ResetRecord, 'succeeded' | 'forgiven'> & { succeeded: number; forgiven: number }>(resets, at - RESETS_MS).map(({ succeeded, forgiven, ...row }) => ({ ...row, succeeded: succeeded === 1, ...(forgiven === 1 ? { forgiven: true as const } : {}) })),
