@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'quick', include: ['test/{unit,property,hostsim}/**/*.test.ts'], setupFiles: ['test/seed.ts'], testTimeout: 60_000 } },
-      { test: { name: 'host', include: ['test/{cli,e2e}/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000, maxWorkers: 2 } },
+      { test: { name: 'host', include: ['test/{cli,e2e}/**/*.test.ts'], setupFiles: ['test/e2e/leave-capture.ts'], testTimeout: 120_000, hookTimeout: 60_000, maxWorkers: 2 } },
     ],
   },
 });

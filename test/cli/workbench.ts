@@ -26,13 +26,9 @@ export function checkEvents(host: Pick<Host, 'events'>): void {
 /** A simulated host for one test. At its end all that it ever wrote to its events file must be valid, and it is removed. */
 export function useHost(options: HostOptions = {}): Host {
   const host = startHost(options);
-  onTestFinished(async () => {
-    try {
-      checkEvents(host);
-    } finally {
-      await host.dispose();
-    }
-  });
+  // The last one comes first.
+  onTestFinished(() => host.dispose());
+  onTestFinished(() => { checkEvents(host); });
   return host;
 }
 

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { captureOnFailure } from './leave-capture.ts';
 
 /**
  * Mount and pid namespaces of their own in which /usr/bin/gpuctl is what the test says, and /etc/cron.d, the crontabs,
@@ -58,6 +59,7 @@ export function makeRoom(): Room {
   const put = (name: string, text: string, mode = 0o644): void => { writeFileSync(join(dir, name), text, { mode }); };
   const inRoom = (command: readonly string[]): readonly string[] => ['--mount', '--propagation', 'private', 'sh', '-c', ENTER, 'sh', dir, ...command];
   const enter = (command: readonly string[]): readonly string[] => ['--pid', '--fork', '--kill-child', ...inRoom(command)];
+  captureOnFailure(dir, ['unshare', ...inRoom([])]);
   return {
     dir, cronFolder: join(dir, 'cron.d'), unitFolder: join(dir, 'system'),
     program: (script) => { put('bin/gpuctl', script, 0o755); },

@@ -9,7 +9,6 @@ import { startEngine, type ContainerOptions, type Engine } from '../hostsim/dock
 import type { GpuctlLine, GpuctlOptions, GpuctlResult } from '../hostsim/gpuctl-call.ts';
 import { startHost, type Host, type HostOptions } from '../hostsim/host.ts';
 import { makeOrphan, type Orphan } from '../hostsim/orphans.ts';
-import { beforeHostGoes, captureOnFailure } from './leave-capture.ts';
 
 /** One run of a pass, and what it did to the outside world. */
 export interface PassRun extends GpuctlResult {
@@ -49,7 +48,6 @@ export function useEngine(): () => Engine {
 
 export function openScene(engine: Engine, options: HostOptions = {}): Scene {
   const host = startHost({ engineHost: engine.host, ...options });
-  captureOnFailure(host);
   const uuid = (index: number): string => host.gpu(index).uuid;
   const orphans: Orphan[] = [];
   const run = async (args: readonly string[], given: GpuctlOptions = {}): Promise<PassRun> => {
@@ -79,9 +77,8 @@ export function openScene(engine: Engine, options: HostOptions = {}): Scene {
     pass: (args, given) => withContainersUntouched(engine, () => run(args, given)),
     passWhileContainersChange: run,
     async dispose() {
-      await beforeHostGoes(host);
-      await Promise.all(orphans.map((orphan) => orphan.end()));
       await host.dispose();
+      await Promise.all(orphans.map((orphan) => orphan.end()));
       for (const { Id } of await listAll(engine)) await engine.rm(Id);
     },
   };

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 
 const SWEEP = join(import.meta.dirname, 'sweep.sh');
 
+/** The folders of all that were made; and what is waited for before one is swept: nothing, unless somebody wants to see it first. */
+export const sandboxes = { dirs: [] as string[], beforeSweep: (): Promise<void> => Promise.resolve() };
+
 /** A folder of its own and a record of all that was started or made outside it, removed with it. */
 export interface Sandbox {
   readonly dir: string;
@@ -25,6 +28,7 @@ export function makeSandbox(): Sandbox {
   const dir = mkdtempSync(join(tmpdir(), 'gpuctl-sim-'));
   for (const list of ['.pids', '.containers', '.cgroups', '.nodes']) writeFileSync(join(dir, list), '');
   writeFileSync(join(dir, '.sandbox'), `${dir}\n`);
+  sandboxes.dirs.push(dir);
   const janitor = spawn('sh', ['-c', 'cat >/dev/null; exec sh "$0"', SWEEP], { cwd: dir, detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   janitor.unref();
   (janitor.stdin as unknown as { unref(): void }).unref();
@@ -36,7 +40,7 @@ export function makeSandbox(): Sandbox {
     trackCgroup: note('.cgroups'),
     trackNode: note('.nodes'),
     async dispose() {
-      if (existsSync(dir)) await sweep(dir);
+      if (existsSync(dir)) await sandboxes.beforeSweep().then(() => sweep(dir));
       janitor.stdin?.destroy();
     },
   };
