@@ -2,6 +2,7 @@ import { isLive } from '../model/container.ts';
 import type { ContainerTarget } from '../model/decision.ts';
 import { REASONS } from '../model/reason.ts';
 import type { ActResult } from '../passes/ports.ts';
+import { answerOf, mayHaveActed } from './command-reply.ts';
 import type { ContainerActParts } from './container-actor.ts';
 
 /**
@@ -13,7 +14,7 @@ export async function removeContainer(parts: ContainerActParts, target: Containe
   if (unfit !== null) return unfit;
   const reply = await parts.engine.remove(target.containerId);
   const now = await parts.look(target.containerId);
-  if (now.state === 'gone') return reply.ok || reply.status !== 404 ? { result: 'done', reason: null, detail: 'it is removed; its volumes are kept' } : { result: 'already-gone', reason: 'gone', detail: REASONS.gone };
+  if (now.state === 'gone') return mayHaveActed(reply) ? { result: 'done', reason: null, detail: `it is removed; its volumes are kept${answerOf(reply)}` } : { result: 'already-gone', reason: 'gone', detail: REASONS.gone };
   if (now.state === 'there' && isLive(now.container.state)) return { result: 'refused', reason: 'still-running', detail: REASONS['still-running'] };
   if (!reply.ok) return { result: 'failed', reason: null, detail: `the engine: ${reply.why}` };
   return { result: 'failed', reason: null, detail: now.state === 'unknown' ? now.why : `the engine says that it is removed, but it is ${now.container.state}` };

@@ -2,6 +2,7 @@ import { isLive } from '../model/container.ts';
 import type { ContainerTarget } from '../model/decision.ts';
 import { REASONS } from '../model/reason.ts';
 import type { ActResult } from '../passes/ports.ts';
+import { answerOf, mayHaveActed } from './command-reply.ts';
 import type { ContainerActParts } from './container-actor.ts';
 
 /**
@@ -14,7 +15,7 @@ export async function stopContainer(parts: ContainerActParts, target: ContainerT
   const reply = await parts.engine.stop(target.containerId, graceS);
   const ended = await whyNotStop(parts, target);
   // The last look counts, whatever the engine answered to the stop.
-  if (ended !== null && ended.reason !== 'container-unknown') return reply.ok || reply.code === 'timeout' ? { result: 'done', reason: null, detail: `it has stopped (grace ${graceS} s)` } : ended;
+  if (ended !== null && ended.reason !== 'container-unknown') return mayHaveActed(reply) ? { result: 'done', reason: null, detail: `it has stopped (grace ${graceS} s)${answerOf(reply)}` } : ended;
   if (!reply.ok) return { result: 'failed', reason: null, detail: `the engine: ${reply.why}` };
   return { result: 'failed', reason: null, detail: ended === null ? 'the engine says that it stopped, but it runs' : ended.detail };
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 
 /** How long a child may take to vanish after SIGKILL before it counts as hung (uninterruptible sleep). */
@@ -36,10 +37,12 @@ export async function runChild({ file, args, timeoutMs, input }: ChildCall): Pro
   const child = execa(file, args, {
     reject: false,
     ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
-    stripFinalNewline: false,
-    maxBuffer: MAX_BYTES,
+    buffer: false,
     env: { LC_ALL: 'C' },
   });
+  let tooMuch = false;
+  const cut = (): void => { tooMuch = true; child.kill('SIGKILL'); };
+  const [stdout, stderr] = [gather(child.nodeChildProcess.stdout, cut), gather(child.nodeChildProcess.stderr, cut)];
   const { promise: abandoned, resolve: abandon } = Promise.withResolvers<null>();
   let late = false;
   const timers = [
@@ -56,12 +59,25 @@ export async function runChild({ file, args, timeoutMs, input }: ChildCall): Pro
     nodeChildProcess.unref();
     return { exitCode: null, stdout: '', stderr: '', problem: 'hung', pid: nodeChildProcess.pid ?? null };
   }
-  const problem = late ? 'timeout' : problemOf(result);
-  return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ''), stderr: String(result.stderr ?? ''), problem };
+  const problem = late ? 'timeout' : tooMuch ? 'too-much-output' : problemOf(result);
+  return { exitCode: result.exitCode ?? null, stdout: stdout(), stderr: stderr(), problem };
 }
 
-function problemOf(result: { code?: string | undefined; isMaxBuffer: boolean; exitCode?: number | undefined; isTerminated: boolean }): ChildProblem | null {
-  if (result.isMaxBuffer) return 'too-much-output';
+/** Gathered here, as execa quotes all that a failed child said in its error and escapes it: ten seconds of work for 64 MiB that are no text. */
+function gather(stream: Readable | null | undefined, onTooMuch: () => void): () => string {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream?.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= MAX_BYTES) { chunks.push(chunk); return; }
+    onTooMuch();
+    // A child of the child may go on writing.
+    stream.destroy();
+  });
+  return () => new TextDecoder().decode(Buffer.concat(chunks));
+}
+
+function problemOf(result: { code?: string | undefined; exitCode?: number | undefined; isTerminated: boolean }): ChildProblem | null {
   if (result.isTerminated) return 'signal';
   if (result.exitCode !== undefined) return null;
   return result.code === 'ENOENT' || result.code === 'ENOTDIR' ? 'not-installed' : 'not-permitted';

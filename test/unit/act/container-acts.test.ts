@@ -10,7 +10,7 @@ const target: ContainerTarget = { kind: 'container', containerId: 'c'.repeat(64)
 const there = (state: ContainerState, startedAt: number | null = 1000): ContainerLook => ({ state: 'there', container: { state, startedAt } });
 const gone: ContainerLook = { state: 'gone' };
 const unknown: ContainerLook = { state: 'unknown', why: 'no answer' };
-const problem = (status: number | null, code: 'error' | 'timeout' = 'error'): EngineReply<null> => ({ ok: false, code, status, why: `HTTP ${status}` });
+const problem = (status: number | null, code: 'error' | 'timeout' | 'malformed' | 'refused' = 'error'): EngineReply<null> => ({ ok: false, code, status, why: `HTTP ${status}` });
 const ok: EngineReply<null> = { ok: true, value: null };
 
 /** The engine's looks in order (the last one lasts), and its answer to the command. */
@@ -43,6 +43,10 @@ describe('stopping a container', () => {
     ['fails where the engine does', [there('running')], problem(500), 'failed', null, true],
     ['fails where the engine does not answer in time and it runs', [there('running')], problem(null, 'timeout'), 'failed', null, true],
     ['has done it where the engine answers late, but it has stopped', [there('running'), there('exited')], problem(null, 'timeout'), 'done', null, true],
+    ['has done it where the answer is cut off, but it has stopped', [there('running'), there('exited')], problem(null, 'malformed'), 'done', null, true],
+    ['has done it where the engine fails over it, but it has stopped', [there('running'), there('exited')], problem(500), 'done', null, true],
+    ['has no part in it where nobody heard the order', [there('running'), there('exited')], problem(null, 'refused'), 'already-gone', 'already-stopped', true],
+    ['has no part in it where the engine refuses', [there('running'), there('exited')], problem(403), 'already-gone', 'already-stopped', true],
     ['does not believe an engine that says it stopped what runs', [there('running')], ok, 'failed', null, true],
     ['does not call done what nobody can see', [there('running'), unknown], ok, 'failed', null, true],
     ['fails where the engine does and nobody can see it', [there('running'), unknown], problem(500), 'failed', null, true],
@@ -54,6 +58,7 @@ describe('stopping a container', () => {
 
   it.each<[string, readonly ContainerLook[], EngineReply<null>, string]>([
     ['that it has stopped, and the grace', [there('running'), there('exited')], ok, 'it has stopped (grace 60 s)'],
+    ['what the engine answered instead', [there('running'), there('exited')], problem(500), "it has stopped (grace 60 s); the engine's answer: HTTP 500"],
     ['what the engine says', [there('running')], problem(500), 'the engine: HTTP 500'],
     ['that the engine says otherwise', [there('running')], ok, 'the engine says that it stopped, but it runs'],
     ['why it could not be seen', [there('running'), unknown], ok, 'no answer'],
@@ -84,6 +89,9 @@ describe('removing a container', () => {
     ['needs nothing where it vanished in between', [there('exited'), gone], problem(404), 'already-gone', 'gone', true],
     ['fails where the engine does', [there('exited')], problem(500), 'failed', null, true],
     ['does not believe an engine that says it removed what is there', [there('exited'), there('dead')], ok, 'failed', null, true],
+    ['has done it where the answer is cut off, but it is gone', [there('exited'), gone], problem(null, 'malformed'), 'done', null, true],
+    ['has no part in it where another removes it', [there('exited'), gone], problem(409), 'already-gone', 'gone', true],
+    ['has no part in it where nobody heard the order', [there('exited'), gone], problem(null, 'refused'), 'already-gone', 'gone', true],
     ['has done it where the engine answers late, but it is gone', [there('exited'), gone], problem(null, 'timeout'), 'done', null, true],
     ['does not call done what nobody can see', [there('exited'), unknown], ok, 'failed', null, true],
   ])('%s', async (_, looks, answer, result, reason, asks) => {
