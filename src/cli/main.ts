@@ -26,7 +26,7 @@ function tellUnwritten(error: Error): void {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE' || told) return;
   told = true;
   process.stderr.write(`gpuctl: standard output cannot be written: ${error.message}\n`);
-  process.once('exit', () => { if ((process.exitCode ?? ExitCode.ok) === ExitCode.ok) process.exitCode = ExitCode.findings; });
+  process.prependOnceListener('exit', () => { if ((process.exitCode ?? ExitCode.ok) === ExitCode.ok) process.exitCode = ExitCode.findings; });
 }
 
 /** To a monitor, 2 would mean CRITICAL. What is wrong is on stderr. */

@@ -5,6 +5,7 @@ import type { FailureCode, Observed } from '../model/observation.ts';
 import type { ProcessView } from '../model/process.ts';
 import { known } from '../model/reading.ts';
 import type { EngineIdentity } from '../model/snapshot.ts';
+import { counted } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 
 /** Who answers on the engine's socket. */
@@ -80,7 +81,7 @@ function rights({ isRoot }: DoctorFacts): Check {
 function configuration({ configSources, configWarnings }: DoctorFacts): Check {
   const [first] = configWarnings;
   const where = configSources.length === 0 ? 'no file: the built-in defaults apply, and nothing is stopped or removed' : configSources.join(', ');
-  return first === undefined ? ok('configuration', where) : warning('configuration', `${configWarnings.length} warnings; the first: ${first}`, 'gpuctl config check');
+  return first === undefined ? ok('configuration', where) : warning('configuration', `${counted(configWarnings.length, 'warning')}; the first: ${first}`, 'gpuctl config check');
 }
 
 /** What to do about an nvidia-smi that gave nothing. */

@@ -1,5 +1,5 @@
 import type { ClaimSource } from '../model/claim.ts';
-import type { DeviceRequest, InspectedContainer } from '../model/container.ts';
+import { type DeviceRequest, heedsVisibleDevices, type InspectedContainer } from '../model/container.ts';
 
 /** One text by which a container refers to devices. */
 export interface Reference {
@@ -60,7 +60,7 @@ function fromEnvironment(container: InspectedContainer): readonly Reference[] {
   const read = container.runtime?.includes('nvidia') ?? false;
   const configured = read ? container.env.filter((entry) => entry.startsWith('NVIDIA_VISIBLE_DEVICES=')).map((entry) => entry.slice(entry.indexOf('=') + 1)) : [];
   const mounted = read ? container.mountTargets.flatMap((target) => DEVICE_LIST_MOUNT.exec(target)?.[1] ?? []) : [];
-  const effective = read || container.deviceRequests.length > 0 ? [container.effectiveVisibleDevices ?? ''] : [];
+  const effective = heedsVisibleDevices(container) ? [container.effectiveVisibleDevices ?? ''] : [];
   return [...new Set([...configured, ...mounted, ...effective])].flatMap(visibleDevices);
 }
 

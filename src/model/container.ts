@@ -49,7 +49,12 @@ export interface InspectedContainer {
   readonly effectiveVisibleDevices: string | null;
 }
 
-/** A container in the list whose inspect failed (a 404 is churn and is left out). It may claim anything. */
+/** Can what `NVIDIA_VISIBLE_DEVICES` says in its running process add to what the container was configured with? */
+export function heedsVisibleDevices({ runtime, deviceRequests }: Pick<InspectedContainer, 'runtime' | 'deviceRequests'>): boolean {
+  return (runtime?.includes('nvidia') ?? false) || deviceRequests.length > 0;
+}
+
+/** A container in the list whose inspect failed (a 404 is churn and is left out), or whose environment does not answer. It may claim anything. */
 export interface UninspectedContainer {
   readonly inspected: false;
   readonly id: string;

@@ -8,7 +8,7 @@ import type { ProcessView } from '../model/process.ts';
 import type { EngineIdentity, ProcessLook, Snapshot } from '../model/snapshot.ts';
 import type { Observer } from '../passes/ports.ts';
 import { inspectContainers, listContainers, observeAnswers, observeEngine, sameEngine } from './docker/index.ts';
-import { containerIdsIn, type ListedProcesses, lookAtProcesses, observeListedProcesses, type ProcLook, readEnviron, withShims } from './proc/index.ts';
+import { containerIdsIn, type ListedProcesses, lookAtProcesses, observeListedProcesses, type ProcLook, readEnviron, type Unanswered, withShims } from './proc/index.ts';
 
 /** What an observer is made of. */
 export interface ObserverParts {
@@ -30,10 +30,10 @@ export interface ObserverParts {
 
 /** What a snapshot and a look need of /proc. */
 export interface ProcReader {
-  readonly listed: (pids: readonly number[], holdersToo: boolean) => Observed<ListedProcesses>;
-  readonly withShims: (listed: Observed<ListedProcesses>) => Observed<ProcessView>;
-  readonly look: (pids: readonly number[]) => ProcLook;
-  readonly visibleDevices: (pid: number) => string | null;
+  readonly listed: (pids: readonly number[], holdersToo: boolean) => Promise<Observed<ListedProcesses>>;
+  readonly withShims: (listed: Observed<ListedProcesses>) => Promise<Observed<ProcessView>>;
+  readonly look: (pids: readonly number[]) => Promise<ProcLook>;
+  readonly visibleDevices: (pid: number) => Promise<string | null | Unanswered>;
 }
 
 export const realProc: ProcReader = {
@@ -67,15 +67,19 @@ async function observeHost({ hostname, now, observeDriver, observeKernelLog, obs
   const holdersAt = now();
   const asked = listContainers(engine);
   await untilSent();
-  const listed = proc.listed(listedPidsIn(driver), holdersToo);
+  const listed = await proc.listed(listedPidsIn(driver), holdersToo);
   const list = await asked;
-  if (list.state === 'failed') return { host: hostname, takenAt: now(), holdersAt, driver, processes: proc.withShims(listed), engine: list, ...log };
+  if (list.state === 'failed') {
+    const processes = await proc.withShims(listed);
+    return { host: hostname, takenAt: now(), holdersAt, driver, processes, engine: list, ...log };
+  }
   const shims = Promise.withResolvers<Observed<ProcessView>>();
   const view = await inspectContainers(engine, {
     list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices: proc.visibleDevices,
     meanwhile: async () => { await untilSent(); shims.resolve(proc.withShims(listed)); },
   });
-  return { host: hostname, takenAt: now(), holdersAt, driver, processes: await shims.promise, engine: view, ...log };
+  const processes = await shims.promise;
+  return { host: hostname, takenAt: now(), holdersAt, driver, processes, engine: view, ...log };
 }
 
 /**
@@ -94,7 +98,7 @@ interface LookRequest {
 
 async function lookAtHost({ now, observeListed, engine, proc: reader = realProc }: ObserverParts, { pids, containerIds, driverToo }: LookRequest): Promise<ProcessLook> {
   const [listed, before] = await Promise.all([driverToo ? observeListed() : failed('error', 'the driver was not asked'), identify(engine)]);
-  const proc = reader.look(pids);
+  const proc = await reader.look(pids);
   const answers = before.state === 'failed' ? null : await observeAnswers(engine, [...containerIds, ...shimContainers(proc, containerIds)]);
   const after = answers === null ? before : await identify(engine);
   const identity = confirm(before, after);

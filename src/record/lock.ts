@@ -70,12 +70,14 @@ function sign(fd: number, name: string): void {
 
 function heldOn(fd: number): { release(): void } {
   let open = true;
-  return {
-    release() {
-      if (open) closeSync(fd);
-      open = false;
-    },
+  const release = (): void => {
+    if (open) closeSync(fd);
+    open = false;
+    process.removeListener('exit', release);
   };
+  // A process with a thread that the kernel does not give back is not over when it has ended, and would go on holding it.
+  process.once('exit', release);
+  return { release };
 }
 
 /** Root's alone: whoever can open the file, even for reading, can hold the lock and keep every pass from running. */

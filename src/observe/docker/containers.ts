@@ -1,5 +1,5 @@
 import type { EngineClient, EngineReply } from '../../callout/engine.ts';
-import type { Container, EngineView, InspectedContainer } from '../../model/container.ts';
+import { type Container, type EngineView, heedsVisibleDevices } from '../../model/container.ts';
 import { failed, observed, type Observed } from '../../model/observation.ts';
 import { parseAnswer } from './answers.ts';
 import { inspectEach, saysNotFound } from './ask.ts';
@@ -7,13 +7,16 @@ import { observeEngine, sameEngine } from './identity.ts';
 import { parseInspect } from './inspect.ts';
 import type { ContainerList, ListedContainer } from './list.ts';
 
+type VisibleDevices = string | null | { readonly why: string };
+type ReadVisibleDevices = (pid: number) => VisibleDevices | Promise<VisibleDevices>;
+
 /** What the second half needs beside the list. */
 export interface InspectRequest {
   readonly list: ContainerList;
   /** Container ids that listed processes name; those that the list does not have are asked for by themselves. */
   readonly namedIds: readonly string[];
-  /** `NVIDIA_VISIBLE_DEVICES` in a running process's environment; null: not set or unreadable. */
-  readonly readVisibleDevices: (pid: number) => string | null;
+  /** `NVIDIA_VISIBLE_DEVICES` in a running process's environment; null: not set or unreadable; `why`: the kernel does not answer. */
+  readonly readVisibleDevices: ReadVisibleDevices;
   /** Done while the engine says once more who it is. */
   readonly meanwhile?: () => Promise<void>;
 }
@@ -21,8 +24,9 @@ export interface InspectRequest {
 /**
  * The second half: every listed container and every named id, inspected once each. To be called after the processes
  * were read, for only then is an answer evidence about them. A container that has gone since the list is left out (and
- * answered for where a process names it); any other failure makes it uninspected and the view partial. Failed where
- * another engine answers at the end than at the beginning.
+ * answered for where a process names it); any other failure makes it uninspected and the view partial, and so does an
+ * environment that may name more devices and does not answer. Failed where another engine answers at the end than at the
+ * beginning.
  */
 export async function inspectContainers(engine: EngineClient, { list, namedIds, readVisibleDevices, meanwhile }: InspectRequest): Promise<Observed<EngineView>> {
   const listedIds = new Set(list.containers.map((container) => container.id));
@@ -31,15 +35,15 @@ export async function inspectContainers(engine: EngineClient, { list, namedIds, 
   const replies = await inspectEach(engine, ids);
   const byId = new Map(ids.map((id, at) => [id, replies[at]]));
   const asked = observeEngine(engine);
-  await meanwhile?.();
+  const read = Promise.all(list.containers.flatMap((each) => readContainer(each, byId.get(each.id), list.engine.defaultRuntime)).map((each) => withEnvironment(each, readVisibleDevices)));
+  const [containers] = await Promise.all([read, meanwhile?.()]);
   const now = await asked;
   if (!now.ok) return failed(now.code, now.why);
   if (!sameEngine(now.value, list.engine)) return failed('untrusted', 'another engine took over the socket in the middle');
 
-  const containers = list.containers.flatMap((each) => readContainer(each, byId.get(each.id), list.engine.defaultRuntime));
   const kept = new Set(containers.map((container) => container.id));
   const answers = [...new Set(namedIds)].filter((id) => !kept.has(id)).map((id) => parseAnswer(id, byId.get(id)));
-  const view: EngineView = { kind: list.engine.kind, engineId: list.engine.engineId, version: list.engine.version, containers: containers.map((each) => withEnvironment(each, readVisibleDevices)), answers };
+  const view: EngineView = { kind: list.engine.kind, engineId: list.engine.engineId, version: list.engine.version, containers, answers };
   return observed(view, containers.flatMap((each) => (each.inspected ? [] : [{ subject: each.id, why: each.why }])));
 }
 
@@ -51,7 +55,10 @@ function readContainer({ id, name, state }: ListedContainer, reply: EngineReply 
 }
 
 /** The NVIDIA runtime's hook and an image may set the variable where `Config.Env` does not show it. */
-function withEnvironment(container: Container, readVisibleDevices: (pid: number) => string | null): Container {
+async function withEnvironment(container: Container, readVisibleDevices: ReadVisibleDevices): Promise<Container> {
   if (!container.inspected || container.pid === null) return container;
-  return { ...container, effectiveVisibleDevices: readVisibleDevices(container.pid) } satisfies InspectedContainer;
+  const effectiveVisibleDevices = await readVisibleDevices(container.pid);
+  if (typeof effectiveVisibleDevices !== 'object' || effectiveVisibleDevices === null) return { ...container, effectiveVisibleDevices };
+  const { id, name, state, pid } = container;
+  return heedsVisibleDevices(container) ? { inspected: false, id, name, state, why: `the environment of its process ${pid}: ${effectiveVisibleDevices.why}` } : container;
 }

@@ -1,5 +1,7 @@
-import { accessSync, constants, lstatSync, readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, type Stats } from 'node:fs';
+import { basename } from 'node:path';
 import type { LockState } from '../../model/host-facts.ts';
+import { attempt, readText } from '../proc/read.ts';
 import { observePlace } from './place.ts';
 
 const FLOCK = '/usr/bin/flock';
@@ -12,7 +14,7 @@ export function observeLock(file = '/run/gpuctl/lock', table = '/proc/locks'): L
   const why = whyUnusable(file);
   if (why !== null) return { state: 'unusable', why };
   const found = statSync(file, { throwIfNoEntry: false });
-  return found === undefined || !isLocked(found, table) ? { state: 'free' } : { state: 'held', pids: openedBy(found) };
+  return found === undefined || !isLocked(found, table) ? { state: 'free' } : { state: 'held', pids: holdersOf(file, found) };
 }
 
 function whyUnusable(file: string): string | null {
@@ -29,19 +31,27 @@ function whyUnusable(file: string): string | null {
 
 /** The table names a file by the device and the number of its inode: `1: FLOCK  ADVISORY  WRITE 412 00:1a:5021 0 EOF`. */
 function isLocked({ ino }: Stats, table: string): boolean {
-  return readFileSync(table, 'utf8').split('\n').some((line) => /\bFLOCK\b/.test(line) && line.includes(`:${ino} `));
+  return readFileSync(table, 'utf8').split('\n').some((line) => isLockOn(ino, line));
 }
 
-function openedBy({ dev, ino }: Stats): readonly number[] {
+function isLockOn(ino: number, line: string): boolean {
+  return /\bFLOCK\b/.test(line) && line.includes(`:${ino} `);
+}
+
+function holdersOf(file: string, { ino }: Stats): readonly number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => pid !== process.pid && filesOf(pid).some((stats) => stats.dev === dev && stats.ino === ino));
+  return pids.filter((pid) => pid !== process.pid && holds(pid, `/${basename(file)}`, ino));
 }
 
-/** Processes end while they are looked at, and those of others may not be looked into. */
-function filesOf(pid: number): readonly Stats[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false }) ?? []);
-  } catch {
-    return [];
-  }
+/**
+ * By the kernel's own notes on the open files of that name, in the form of the table: to ask the files themselves could mean to
+ * wait for a server that is away. Processes end while they are looked at, and those of others may not be looked into.
+ */
+function holds(pid: number, name: string, ino: number): boolean {
+  const files = attempt(() => readdirSync(`/proc/${pid}/fd`));
+  return files.ok && files.value.some((fd) => {
+    const target = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    const notes = target.ok && target.value.endsWith(name) ? readText(`/proc/${pid}/fdinfo/${fd}`) : null;
+    return notes?.ok === true && notes.value.split('\n').some((line) => isLockOn(ino, line));
+  });
 }

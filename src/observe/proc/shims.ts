@@ -3,6 +3,7 @@ import type { Shim } from '../../model/process.ts';
 import { observed, type Gap, type Observed } from '../../model/observation.ts';
 import { containerIdsIn } from './container-ids.ts';
 import { parseCgroups } from './parse.ts';
+import { createQueue } from './queue.ts';
 import { readHead, readText } from './read.ts';
 
 /** The kernel cuts `containerd-shim-runc-v2` to its first 15 bytes, which is where this ends. */
@@ -11,6 +12,8 @@ const SHIM = /^(?:containerd-shim|conmon)/;
 /** A shim's arguments are below one KiB and name one container; whoever calls himself a shim may have 2 MiB of them. */
 const MAX_ARGS_BYTES = 64 * 1024;
 const MAX_IDS = 16;
+/** Arguments lie in the process's own memory as its environment does. */
+const argumentLists = createQueue({ most: 1 });
 
 /**
  * Real, effective and saved user id. A setuid program that a user starts under a shim's name has his real one, and any
@@ -19,11 +22,11 @@ const MAX_IDS = 16;
 const ALL_ROOT = /^Uid:\t0\t0\t0\t/m;
 
 /** Every live container shim among `pids`. A user's own process cannot pass for one: it has to be root's. One that is in a container is told with it. */
-export function observeShims(pids: readonly number[], root = '/proc'): Observed<readonly Shim[]> {
+export async function observeShims(pids: readonly number[], root = '/proc'): Promise<Observed<readonly Shim[]>> {
   const shims: Shim[] = [];
   const missing: Gap[] = [];
-  for (const pid of pids) {
-    const found = readShim(pid, root);
+  const candidates = pids.map((pid) => callsItselfShim(pid, root)).filter((each) => each !== null);
+  for (const found of await Promise.all(candidates.map((each) => (typeof each === 'number' ? readShim(each, root) : each)))) {
     if (found === null) continue;
     if ('why' in found) missing.push(found);
     else shims.push(found);
@@ -31,15 +34,20 @@ export function observeShims(pids: readonly number[], root = '/proc'): Observed<
   return observed(shims, missing);
 }
 
-/** Null: it is no shim, or it has ended. */
-function readShim(pid: number, root: string): Shim | Gap | null {
+/** Its pid; null: it is no shim, or it has ended. */
+function callsItselfShim(pid: number, root: string): number | Gap | null {
   const command = readText(`${root}/${pid}/comm`);
   if (!command.ok) return command.gone ? null : gap(pid, command.why);
   if (!SHIM.test(command.value)) return null;
   const status = readText(`${root}/${pid}/status`);
   if (!status.ok) return status.gone ? null : gap(pid, status.why);
-  if (!ALL_ROOT.test(status.value)) return null;
-  const args = readHead(`${root}/${pid}/cmdline`, MAX_ARGS_BYTES);
+  return ALL_ROOT.test(status.value) ? pid : null;
+}
+
+/** Null: it has ended. */
+async function readShim(pid: number, root: string): Promise<Shim | Gap | null> {
+  const path = `${root}/${pid}/cmdline`;
+  const args = await argumentLists.ask<Buffer>(path, (done) => { readHead(path, MAX_ARGS_BYTES, done); });
   if (!args.ok) return args.gone ? null : gap(pid, args.why);
   const cgroup = readText(`${root}/${pid}/cgroup`);
   const inContainers = containerIdsIn((cgroup.ok ? parseCgroups(cgroup.value) : null) ?? []);

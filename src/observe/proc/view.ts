@@ -18,11 +18,11 @@ export interface ListedProcesses {
  * open files of every process of the host, by far the longest part. Failed where not even gpuctl's own place on the host is
  * certain.
  */
-export function observeListedProcesses(listedPids: readonly number[], root = '/proc', holdersToo = true): Observed<ListedProcesses> {
+export async function observeListedProcesses(listedPids: readonly number[], root = '/proc', holdersToo = true): Promise<Observed<ListedProcesses>> {
   const self = observeSelf(root);
   if (self.state === 'failed') return self;
   const listed = [...new Set(listedPids)].map((pid) => readProcess(pid, root));
-  const holders = holdersToo ? observeHolders(self.value.allPids, root) : null;
+  const holders = holdersToo ? await observeHolders(self.value.allPids, root) : null;
   const { bootId, ownPids } = self.value;
   return complete({ view: { bootId, ownPids, listed, holders: holders === null ? null : (seen(holders) ?? []) }, missing: [...listed.flatMap(gapOf), ...(holders === null ? [] : gapsOf(holders))] });
 }
@@ -31,17 +31,17 @@ export function observeListedProcesses(listedPids: readonly number[], root = '/p
  * The second half, after the container list: every shim. One that is found for a container that the list does not have
  * was then not just about to end. Partial where a listed process, a shim or somebody's open files could not be read.
  */
-export function withShims(first: Observed<ListedProcesses>, root = '/proc'): Observed<ProcessView> {
+export async function withShims(first: Observed<ListedProcesses>, root = '/proc'): Promise<Observed<ProcessView>> {
   if (first.state === 'failed') return first;
   const pids = attempt(() => readdirSync(root));
   if (!pids.ok) return failure('error', `${root}: ${pids.why}`);
-  const shims = observeShims(processIdsIn(pids.value), root);
+  const shims = await observeShims(processIdsIn(pids.value), root);
   return observed({ ...first.value.view, shims: seen(shims) ?? [] }, [...first.value.missing, ...gapsOf(shims)]);
 }
 
 /** Both halves at once. */
-export function observeProcesses(listedPids: readonly number[], root = '/proc'): Observed<ProcessView> {
-  return withShims(observeListedProcesses(listedPids, root), root);
+export async function observeProcesses(listedPids: readonly number[], root = '/proc'): Promise<Observed<ProcessView>> {
+  return withShims(await observeListedProcesses(listedPids, root), root);
 }
 
 /** A few processes and every shim, at one moment. */
@@ -54,14 +54,14 @@ export interface ProcLook {
 }
 
 /** The cheap look: no open files. Where gpuctl's own place on the host is not certain, every process is unreadable. */
-export function lookAtProcesses(pids: readonly number[], root = '/proc'): ProcLook {
+export async function lookAtProcesses(pids: readonly number[], root = '/proc'): Promise<ProcLook> {
   const self = observeSelf(root);
   if (self.state === 'failed') {
     const { why } = self;
     return { bootId: null, ownPids: [], processes: pids.map((pid) => ({ state: 'unreadable', pid, why })), shims: self };
   }
   const { bootId, ownPids, allPids } = self.value;
-  return { bootId, ownPids, processes: pids.map((pid) => readProcess(pid, root)), shims: observeShims(allPids, root) };
+  return { bootId, ownPids, processes: pids.map((pid) => readProcess(pid, root)), shims: await observeShims(allPids, root) };
 }
 
 interface Self {

@@ -17,11 +17,11 @@ async function asks(job: Job): Promise<boolean> {
   const config = { ...base, engine: { ...base.engine, host: `unix://${dir}/none.sock` }, nvidiaSmi: { ...base.nvidiaSmi, path: join(dir, 'none') }, state: { ...base.state, dir }, events: { file: join(dir, 'events.jsonl') } };
   let asked: boolean | null = null;
   const proc: Partial<ProcReader> = {
-    listed: (_, holdersToo) => {
+    listed: async (_, holdersToo) => {
       asked = holdersToo;
       return failed('error', 'not here');
     },
-    withShims: () => failed('error', 'not here'),
+    withShims: async () => failed('error', 'not here'),
   };
   const seam: Seam = { part: (name, make) => (name === 'proc' ? { ...make(), ...proc } : make()) };
   const loaded = { config, configured: { limits: false, leftovers: false } } as Parameters<typeof compose>[0]['loaded'];

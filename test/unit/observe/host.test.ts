@@ -144,7 +144,7 @@ describe('a look', () => {
 
   test('has an answer about the container of whoever calls himself the shim of one that is asked about, and of nobody else', async () => {
     const shims = complete([{ pid: 7, containerIds: [unasked], inContainers: [containerId] }, { pid: 8, containerIds: ['e'.repeat(64)], inContainers: ['d'.repeat(64)] }]);
-    const look = (): ReturnType<NonNullable<ObserverParts['proc']>['look']> => ({ bootId: 'x', ownPids: [1], processes: [], shims });
+    const look = (): ReturnType<NonNullable<ObserverParts['proc']>['look']> => Promise.resolve({ bootId: 'x', ownPids: [1], processes: [], shims });
     const proc = { look } as unknown as NonNullable<ObserverParts['proc']>;
     expect((await observerWith({ proc }).glance([], [unasked])).answers).toMatchObject([{ containerId: unasked, answer: 'not-found' }, { containerId, answer: 'running' }]);
   });

@@ -62,6 +62,23 @@ describe('the lock', () => {
     }
   });
 
+  it('is free when its process ends, though a thread of it that does not come back keeps that process from being over', async () => {
+    const [file, pipe] = [join(testFolder(), 'lock'), join(testFolder(), 'pipe')];
+    spawnSync('mkfifo', [pipe]);
+    const source = `import { open } from 'node:fs';
+      import { createLock } from ${JSON.stringify(new URL('../../../src/record/lock.ts', import.meta.url).pathname)};
+      await createLock({ file: ${JSON.stringify(file)} }).acquire();
+      open(${JSON.stringify(pipe)}, () => undefined);
+      process.on('exit', () => { process.stdout.write('ending\\n'); });
+      process.exit();`;
+    const holder = spawn(process.execPath, ['--input-type=module-typescript', '-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => { holder.kill('SIGKILL'); });
+    await once(createInterface(holder.stdout), 'line');
+    await expect.poll(() => shellCanLock(file)).toBe(true);
+    expect(holder).toMatchObject({ exitCode: null, signalCode: null });
+    expect(existsSync(`/proc/${holder.pid}`)).toBe(true);
+  });
+
   it('is refused while another process holds it, and dies with that process though a child of it lives on', async () => {
     const file = join(testFolder(), 'lock');
     const holder = await holderOf(file);

@@ -122,6 +122,20 @@ describe('inspecting', () => {
     expect(view.state === 'complete' && view.value.containers.map((each) => each.id)).toEqual(ids.slice(1));
   });
 
+  test.each<[string, object, boolean]>([
+    ['of the NVIDIA runtime', { Runtime: 'nvidia' }, false],
+    ['that asks for devices', { DeviceRequests: [{ Driver: '', Count: 1, DeviceIDs: null, Capabilities: [['gpu']] }] }, false],
+    ['in which the variable means nothing', {}, true],
+  ])('counts a container %s as uninspected where its environment does not answer, if that may name more devices', async (_, hostConfig, inspected) => {
+    bent.set(first, status(200, { ...inspectOf(first), State: { Status: 'running', Running: true, Pid: 7 }, HostConfig: { Privileged: false, ...hostConfig } }));
+    const view = await inspectContainers(client, { list: await list(), namedIds: [], readVisibleDevices: async () => ({ why: 'no answer' }) });
+    expect(view.state).toBe(inspected ? 'complete' : 'partial');
+    const containers = view.state === 'failed' ? [] : view.value.containers;
+    expect(containers).toHaveLength(ids.length);
+    expect(containers[0]).toMatchObject(inspected ? { id: first, inspected, effectiveVisibleDevices: null } : { id: first, inspected, why: 'the environment of its process 7: no answer' });
+    expect(containers.slice(1).every((each) => each.inspected)).toBe(true);
+  });
+
   test.each<[string, RequestListener]>([
     ['500', status(500, { message: 'container lock' })],
     ['404 that is not the engine speaking of a container', status(404, { message: 'page not found' })],

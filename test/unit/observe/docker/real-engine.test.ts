@@ -6,7 +6,7 @@ import { readEnviron } from '../../../../src/observe/proc/index.ts';
 import { initPid, startPrivateEngine, type PrivateEngine } from './private-engine.ts';
 
 const run = ['run', '-d', '--network', 'none', '--pull', 'never'];
-const readVisibleDevices = (pid: number): string | null => readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES');
+const readVisibleDevices = (pid: number): ReturnType<typeof readEnviron> => readEnviron(pid, 'NVIDIA_VISIBLE_DEVICES');
 const hostile = { quote: `'"$(reboot)\`id\``, newline: 'a\nb', escape: '\u001B]0;x\u0007', uuid: 'GPU-00000000-0000-0000-0000-000000000000', big: 'x'.repeat(1024 * 1024) };
 let engine: PrivateEngine;
 const idOf: Record<string, string> = {};

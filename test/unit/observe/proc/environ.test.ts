@@ -17,7 +17,7 @@ afterAll(() => {
   rmSync(root, { recursive: true });
 });
 
-function inEnviron(text: string): string | null {
+function inEnviron(text: string): ReturnType<typeof readEnviron> {
   writeFileSync(join(root, '7/environ'), text);
   return readEnviron(7, KEY, root);
 }
@@ -25,9 +25,9 @@ function inEnviron(text: string): string | null {
 describe('the environment of a process', () => {
   test('is what it was started with', async () => {
     const pid = bench.startAs('worker', [], { env: { [KEY]: 'GPU-x,\n1', OTHER: 'x' } });
-    await vi.waitUntil(() => readEnviron(pid, 'OTHER') === 'x');
-    expect(readEnviron(pid, KEY)).toBe('GPU-x,\n1');
-    expect(readEnviron(pid, 'NVIDIA')).toBeNull();
+    await vi.waitUntil(async () => (await readEnviron(pid, 'OTHER')) === 'x');
+    expect(await readEnviron(pid, KEY)).toBe('GPU-x,\n1');
+    expect(await readEnviron(pid, 'NVIDIA')).toBeNull();
   });
 
   test.each<[string, string, string | null]>([
@@ -38,11 +38,11 @@ describe('the environment of a process', () => {
     ['none of a text cut in the middle', `A=1\0${KEY}=GPU-12`, null],
     ['none behind the first MiB', `A=${'x'.repeat(1024 * 1024)}\0${KEY}=0\0`, null],
     ['none of an empty one', '', null],
-  ])('gives %s', (_, text, value) => {
-    expect(inEnviron(text)).toBe(value);
+  ])('gives %s', async (_, text, value) => {
+    expect(await inEnviron(text)).toBe(value);
   });
 
-  test('of nobody is null', () => {
-    expect(readEnviron(4_000_002, KEY)).toBeNull();
+  test('of nobody is null', async () => {
+    expect(await readEnviron(4_000_002, KEY)).toBeNull();
   });
 });

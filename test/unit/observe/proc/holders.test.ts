@@ -23,41 +23,41 @@ function hold(path: string): void {
 }
 
 /** Minor numbers that this very process is said to hold. */
-function held(): readonly number[] {
-  const found = observeHolders([process.pid]);
+async function held(): Promise<readonly number[]> {
+  const found = await observeHolders([process.pid]);
   return found.state === 'complete' ? found.value.map((holder) => holder.minorNumber) : [];
 }
 
 describe.skipIf(process.getuid?.() !== 0)("a holder of a GPU's device node", () => {
-  test('is named with its identity, once a node, whatever the folder is called', () => {
+  test('is named with its identity, once a node, whatever the folder is called', async () => {
     makeNode(join(folder, 'nvidia0'), 195, 0);
     makeNode(join(folder, 'nvidia12'), 195, 12);
     for (const name of ['nvidia0', 'nvidia0', 'nvidia12']) hold(join(folder, name));
-    const found = observeHolders([process.pid, process.ppid]);
+    const found = await observeHolders([process.pid, process.ppid]);
     expect(found).toMatchObject({ state: 'complete' });
     const holders = found.state === 'complete' ? found.value : [];
     expect(holders.map((holder) => holder.minorNumber).toSorted((a, b) => a - b)).toEqual([0, 12]);
     expect(holders[0]).toMatchObject({ pid: process.pid, uid: 0, startTicks: expect.any(Number), command: expect.any(String), cgroups: expect.any(Array) });
   });
 
-  test('that nobody could look for in time, since others hold more files open than can be looked at, is not nobody', () => {
+  test('that nobody could look for in time, since others hold more files open than can be looked at, is not nobody', async () => {
     const mine = readdirSync(`/proc/${process.pid}/fd`).length;
-    expect(observeHolders([process.pid, process.ppid], '/proc', mine - 2)).toMatchObject({ state: 'partial', value: [], missing: [{ subject: 'holders', why: expect.stringContaining('of 2 processes') as string }] });
+    expect(await observeHolders([process.pid, process.ppid], '/proc', mine - 2)).toMatchObject({ state: 'partial', value: [], missing: [{ subject: 'holders', why: expect.stringContaining('of 2 processes') as string }] });
   });
 
-  test('still holds a node that was removed under it', () => {
+  test('still holds a node that was removed under it', async () => {
     makeNode(join(folder, 'nvidia3'), 195, 3);
     hold(join(folder, 'nvidia3'));
     unlinkSync(join(folder, 'nvidia3'));
-    expect(held()).toEqual([3]);
+    expect(await held()).toEqual([3]);
   });
 
-  test("holds the device that the kernel's number says, not the one in the name", () => {
+  test("holds the device that the kernel's number says, not the one in the name", async () => {
     makeNode(join(folder, 'nvidia1'), 195, 5);
     makeNode(join(folder, 'nvidia2'), 195, 300);
     hold(join(folder, 'nvidia1'));
     hold(join(folder, 'nvidia2'));
-    expect(held().toSorted((a, b) => a - b)).toEqual([5, 300]);
+    expect((await held()).toSorted((a, b) => a - b)).toEqual([5, 300]);
   });
 
   test.each<[string, (path: string) => void]>([
@@ -65,33 +65,33 @@ describe.skipIf(process.getuid?.() !== 0)("a holder of a GPU's device node", () 
     ['a folder', (path) => { mkdirSync(path); }],
     ['the null device', (path) => { makeNode(path, 1, 3); }],
     ['a block device of that number', (path) => { makeNode(path, 195, 0, 'b'); }],
-  ])('is nobody who has %s of that name', (_, make) => {
+  ])('is nobody who has %s of that name', async (_, make) => {
     make(join(folder, 'nvidia0'));
     hold(join(folder, 'nvidia0'));
-    expect(held()).toEqual([]);
+    expect(await held()).toEqual([]);
   });
 
-  test('is nobody who has only the control device', () => {
+  test('is nobody who has only the control device', async () => {
     makeNode(join(folder, 'nvidiactl'), 195, 255);
     hold(join(folder, 'nvidiactl'));
-    expect(held()).toEqual([]);
+    expect(await held()).toEqual([]);
   });
 
-  test('cannot be ruled out where the open files of others are not readable: one gap for all of them', () => {
+  test('cannot be ruled out where the open files of others are not readable: one gap for all of them', async () => {
     const everybody = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
     process.seteuid?.(65534);
     try {
-      expect(observeHolders(everybody)).toMatchObject({ state: 'partial', missing: [{ subject: 'holders', why: expect.stringMatching(/open files of \d+ processes/) }] });
+      expect(await observeHolders(everybody)).toMatchObject({ state: 'partial', missing: [{ subject: 'holders', why: expect.stringMatching(/open files of \d+ processes/) }] });
     } finally {
       process.seteuid?.(0);
     }
   });
 
-  test('cannot be ruled out where /proc hides pid 1', () => {
-    expect(observeHolders([], folder)).toMatchObject({ state: 'partial', missing: [{ subject: 'holders', why: expect.stringContaining('hides') }] });
+  test('cannot be ruled out where /proc hides pid 1', async () => {
+    expect(await observeHolders([], folder)).toMatchObject({ state: 'partial', missing: [{ subject: 'holders', why: expect.stringContaining('hides') }] });
   });
 
-  test('that has ended meanwhile is no gap', () => {
-    expect(observeHolders([4_000_003])).toEqual({ state: 'complete', value: [] });
+  test('that has ended meanwhile is no gap', async () => {
+    expect(await observeHolders([4_000_003])).toEqual({ state: 'complete', value: [] });
   });
 });
