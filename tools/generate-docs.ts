@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { EVENTS } from '../src/model/event.ts';
-import { FURTHER_FINDINGS, HEALTH_CHECKS, type HealthCheck } from '../src/model/health-checks.ts';
+import { FIXED_FINDINGS, FURTHER_FINDINGS, HEALTH_CHECKS, type HealthCheck } from '../src/model/health-checks.ts';
 import { MARKED_READINGS } from '../src/model/health.ts';
 import { REASONS } from '../src/model/reason.ts';
 import { eventSchema } from '../src/record/event-schema.ts';
@@ -61,8 +61,8 @@ renamed. A finding of severity warning or critical makes the exit code 1; a crit
 
 A reading that the board or the driver does not have makes a check *unsupported*, one that could not be read *unknown*, one
 that has nothing yet to be compared with *learning*, one that means nothing at this moment (a PCIe link outside P0) *not-now*:
-none of these is healthy, and none is faulty. \`gpuctl health-check --json\` has them for each device under \`checks\`,
-\`--verbose\` shows them below the table.
+none of these is healthy, and none is faulty. \`gpuctl health-check --json\` has them for each device under \`checks\`, and
+what the driver read of it under \`readings\`; \`--verbose\`, and \`gpuctl explain DEVICE\`, show the checks below the table.
 
 ## Checks
 
@@ -106,6 +106,10 @@ still counts in every decision: a board that asks for a reset is reset whether o
 These are concluded elsewhere than from a board's own readings and can be switched off as well; \`#\` is a number.
 
 ${table(['id', 'says'], Object.entries(FURTHER_FINDINGS).map(([id, says]) => [`\`${id}\``, says]))}
+
+These cannot; docs/troubleshooting.md and docs/resets.md say more of them.
+
+${table(['id', 'says'], Object.entries(FIXED_FINDINGS).map(([id, says]) => [`\`${id}\``, says]))}
 `;
 }
 

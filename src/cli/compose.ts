@@ -172,6 +172,7 @@ function policyOf(config: Config, users: Users): Policy {
   return {
     permit: { uids: new Set(orphans.permit.users.map((name) => uidOf(name, users))), units: orphans.permit.units, names: orphans.permit.names },
     deviceLabels: labels.device,
+    infrastructureLabels: labels.infrastructure,
     rulesOf: (container) => ({
       gpuHoldAfterStopMs: limitsFor(container, config, users).gpuHoldAfterStopMs,
       createdTimeoutMs: config.leftovers.createdTimeoutMs,

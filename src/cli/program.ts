@@ -115,6 +115,7 @@ function addPasses(program: Command): void {
     });
   program.command('sample')
     .description('record what devices and containers do, and warn owners of idle ones; stops nothing')
+    .option('--dry-run', 'show the plan; do nothing')
     .addOption(replaying())
     .action(async (_: unknown, command: Command) => {
       const { sampleCommand } = await import('./commands/sample.ts');

@@ -3,6 +3,7 @@ import { ulid } from 'ulid';
 import { rawDefaults } from '../config/defaults.ts';
 import { ConfigError, renderMistake } from '../config/mistake.ts';
 import { readTrustedFile } from '../config/trusted-file.ts';
+import { counted } from '../model/text.ts';
 import { createEventSink } from '../record/event-sink.ts';
 import type { Globals } from './globals.ts';
 import { version } from './version.ts';
@@ -15,7 +16,7 @@ export async function rejectConfig(error: unknown, globals: Globals): Promise<ne
     context: { host: hostname(), version, now: () => Date.now(), pass: ulid(), job: null, dryRun: globals.dryRun === true },
     ...(globals.events === true ? { stdout: process.stdout } : {}),
   });
-  sink.emit({ action: 'config.rejected', message: `the configuration is not valid: ${error.mistakes.length} mistakes; nothing was done`, facts: { mistakes: error.mistakes.map(renderMistake) } });
+  sink.emit({ action: 'config.rejected', message: `the configuration is not valid: ${counted(error.mistakes.length, 'mistake')}; nothing was done`, facts: { mistakes: error.mistakes.map(renderMistake) } });
   sink.close();
   throw error;
 }

@@ -54,16 +54,11 @@ export function keepUntilOf(container: InspectedContainer): number | null {
 
 /**
  * Is it listed under `infrastructure`, by image or by name? A listed one needs no label besides, and a label alone is not
- * honoured (`claimsInfrastructure`): anybody can label a container. An image without tag and digest means all of its tags.
+ * honoured: anybody can label a container. An image without tag and digest means all of its tags.
  */
 export function isInfrastructure(container: InspectedContainer, config: Config): boolean {
   const { images, names } = config.infrastructure;
   return names.includes(container.name) || images.some((image) => isImage(container.image, image));
-}
-
-/** Does a label say that it is infrastructure while nothing in the configuration does? Worth telling an admin. */
-export function claimsInfrastructure(container: InspectedContainer, config: Config): boolean {
-  return isAnyTrue(container, config.labels.infrastructure) && !isInfrastructure(container, config);
 }
 
 function isImage(image: string, listed: string): boolean {
@@ -72,7 +67,8 @@ function isImage(image: string, listed: string): boolean {
   return !tagged && (image.startsWith(`${listed}:`) || image.startsWith(`${listed}@`)) && !image.slice(listed.length).includes('/');
 }
 
-function isAnyTrue(container: InspectedContainer, labels: readonly string[]): boolean {
+/** Is any of these labels true on it? */
+export function isAnyTrue(container: InspectedContainer, labels: readonly string[]): boolean {
   return labels.some((label) => TRUTHY.includes((labelOf(container, label) ?? '').trim().toLowerCase()));
 }
 

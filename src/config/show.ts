@@ -1,9 +1,9 @@
 import { renderInline } from './inline.ts';
 import { type LimitKey, limitKeys, limitNames } from './limit-fields.ts';
-import { limitsOf, type OwnerFacts } from './limits.ts';
+import { exemptionsOf, limitsOf, type OwnerFacts } from './limits.ts';
 import { childrenOf, isTree } from './merge.ts';
 import { keyText, printable } from './mistake.ts';
-import type { LoadedConfig, Origin, Value } from './types.ts';
+import type { Exemption, LoadedConfig, Origin, Value } from './types.ts';
 import { renderDuration } from './units.ts';
 
 /** One effective value and where it comes from. */
@@ -17,6 +17,8 @@ export interface ShownValue {
   readonly origin: Origin | null;
   /** The level whose looser value was not granted; null: none. */
   readonly withheld: string | null;
+  /** A live exemption of the owner from this limit, with its last day; not `granted`: it rests on a label that is not trusted. Not given: there is none. */
+  readonly exempt?: { readonly reason: string; readonly until: string; readonly granted: boolean };
 }
 
 /** What `config show` tells; plain JSON. */
@@ -27,9 +29,9 @@ export interface ConfigShow {
   readonly values: readonly ShownValue[];
 }
 
-/** The whole configuration, or with `subject` the limits of that one. */
-export function showConfig(loaded: LoadedConfig, subject: OwnerFacts | null = null): ConfigShow {
-  const values = subject === null ? settingsBelow(loaded, loaded.written, []) : limitsFor(loaded, subject);
+/** The whole configuration, or with `subject` the limits of that one at that instant. */
+export function showConfig(loaded: LoadedConfig, subject: OwnerFacts | null = null, now: number = Date.now()): ConfigShow {
+  const values = subject === null ? settingsBelow(loaded, loaded.written, []) : limitsFor(loaded, subject, now);
   return { sources: loaded.sources, subject, values };
 }
 
@@ -42,12 +44,25 @@ function settingsBelow(loaded: LoadedConfig, value: Value, path: readonly (strin
   return [{ key, value, from: origin === null ? 'default' : 'file', origin, withheld: null }];
 }
 
-function limitsFor({ config, originOf }: LoadedConfig, subject: OwnerFacts): readonly ShownValue[] {
+function limitsFor({ config, originOf }: LoadedConfig, subject: OwnerFacts, now: number): readonly ShownValue[] {
   const limits = limitsOf(subject, config, originOf);
   return limitKeys.map((key) => {
     const { value, ...whence } = limits[limitNames[key]];
-    return { key, value: written(key, value), ...whence };
+    return { key, value: written(key, value), ...whence, ...exemption(key, { subject, config, now }) };
   });
+}
+
+function exemption(key: LimitKey, { subject, config, now }: { readonly subject: OwnerFacts; readonly config: LoadedConfig['config']; readonly now: number }): Pick<ShownValue, 'exempt'> {
+  const from = (each: Exemption): boolean => (each.from as readonly string[]).includes(key);
+  const listed = config.exemptions.find((each) => each.user === subject.owner && now < each.untilAt && from(each));
+  if (listed === undefined) return {};
+  return { exempt: { reason: listed.reason, until: new Date(listed.untilAt - 1).toISOString().slice(0, 10), granted: exemptionsOf(subject, now, config).some(from) } };
+}
+
+/** What stands behind the place that a value is from: what was not granted, and an exemption. */
+export function renderProvisos({ withheld, exempt }: Pick<ShownValue, 'withheld' | 'exempt'>): string {
+  const spared = exempt === undefined ? '' : `; exempt until ${exempt.until}: ${printable(exempt.reason)}${exempt.granted ? '' : ' (not trusted)'}`;
+  return `${withheld === null ? '' : `; ${withheld} is looser, but not trusted`}${spared}`;
 }
 
 function written(key: LimitKey, value: number | null): Value {
@@ -56,10 +71,10 @@ function written(key: LimitKey, value: number | null): Value {
 
 /** A table for people. */
 export function renderConfigShow({ sources, subject, values }: ConfigShow): string {
-  const rows = values.map(({ key, value, from, origin, withheld }) => [
+  const rows = values.map(({ key, value, from, origin, ...provisos }) => [
     key,
     renderInline(value),
-    `${from === 'file' ? '' : from}${place(origin, from)}${withheld === null ? '' : `; ${withheld} is looser, but not trusted`}`,
+    `${from === 'file' ? '' : from}${place(origin, from)}${renderProvisos(provisos)}`,
   ]);
   const head = subject === null ? [] : [`owner ${subject.owner ?? 'unknown'}, type ${subject.type ?? 'unknown'}`];
   const files = sources.length === 0 ? 'no file: built-in defaults' : `files: ${sources.map(printable).join(', ')}`;

@@ -15,6 +15,8 @@ import type { HoldRules } from './release.ts';
 export interface Policy {
   readonly permit: PermitRules;
   readonly deviceLabels: readonly string[];
+  /** Labels by which a container says that it is part of the host; absent: none is looked at. */
+  readonly infrastructureLabels?: readonly string[];
   readonly rulesOf: (container: InspectedContainer) => HoldRules & { readonly infrastructure: boolean };
   readonly confirmAfterMs: number;
   readonly toleranceMiB: number;

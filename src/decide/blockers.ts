@@ -6,7 +6,7 @@ import type { Observed } from '../model/observation.ts';
 import type { NodeHolder, ProcessView } from '../model/process.ts';
 import type { EngineView } from '../model/container.ts';
 import { known } from '../model/reading.ts';
-import { printable } from '../model/text.ts';
+import { counted, printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
 import type { Ownership } from './ownership.ts';
 import { containerIdsIn, managerIn, systemServiceIn } from './cgroup.ts';
@@ -52,7 +52,7 @@ function claimBlockers({ gpu, engine, claims }: BlockerFacts): readonly Blocker[
 function claimBlocker(claim: Claim, all: readonly Claim[]): Blocker {
   if (claim.source === 'uninspected') return hard('uninspected-container', `container ${claim.containerName} could not be inspected, so it may claim any device`, 'look why the engine cannot inspect it');
   const how = [...new Set(all.map((each) => `${each.source} ${each.reference}`))].join(', ');
-  const end = claim.containerState === 'exited' || claim.containerState === 'dead' ? 'remove it, or wait until its hold has passed' : 'stop it, or wait for it to end';
+  const end = ['created', 'exited', 'dead'].includes(claim.containerState) ? 'remove it, or wait until its hold has passed' : 'stop it, or wait for it to end';
   return hard('container-claim', `container ${claim.containerName} (${claim.containerState}) claims it by ${how}`, end);
 }
 
@@ -112,7 +112,7 @@ const HELPED_BY_RESET: ReadonlySet<string> = new Set(['none', 'reset', 'drain-an
 function boardBlockers(gpu: Gpu): readonly Blocker[] {
   const blockers: Blocker[] = [];
   if (gpu.migCurrent.kind === 'error' || gpu.migPending.kind === 'error') blockers.push(hard('mig-unknown', 'its MIG mode could not be read', 'nvidia-smi must answer in full'));
-  if (known(gpu.migCurrent) === true || known(gpu.migPending) === true) blockers.push(hard('mig-enabled', `MIG is enabled${gpu.migDevices.length === 0 ? '' : ` with ${gpu.migDevices.length} devices`}: a reset would hurt everybody on it`, `drain it, then: nvidia-smi -mig 0 -i ${gpu.pciBusId}`));
+  if (known(gpu.migCurrent) === true || known(gpu.migPending) === true) blockers.push(hard('mig-enabled', `MIG is enabled${gpu.migDevices.length === 0 ? '' : ` with ${counted(gpu.migDevices.length, 'device')}`}: a reset would hurt everybody on it`, `drain it, then: nvidia-smi -mig 0 -i ${gpu.pciBusId}`));
   if (known(gpu.displayActive) === true || gpu.displayActive.kind === 'error') blockers.push(hard('display-active', 'a display is active on it, or it could not be read', 'stop the display server: systemctl isolate multi-user.target'));
   const action = known(gpu.recovery);
   if (action !== null && !HELPED_BY_RESET.has(action)) blockers.push(hard('device-unknown', `the driver asks for the recovery action ${action}, and a reset of the GPU is not that`, 'see the finding'));

@@ -1,3 +1,5 @@
+import { isAnyTrue } from '../config/owner.ts';
+import { isLive } from '../model/container.ts';
 import { type Blocker, type Decision, type Outcome, type ProcessTarget } from '../model/decision.ts';
 import type { DeviceVerdict } from '../model/event.ts';
 import type { Finding, Severity } from '../model/finding.ts';
@@ -34,12 +36,21 @@ export function observationFindings(assessment: Assessment, policy: Policy): rea
       message: `${conflict.containers.length} live containers claim one device: ${conflict.containers.map((each) => each.name).join(', ')}`,
       remedy: 'stop all but one, or list a monitoring container under infrastructure',
     })),
+    ...unlistedInfrastructure(assessment, policy),
     // Of a device that nvidia-smi may have left out it is not known that it is not there.
     ...(snapshot.driver.state === 'complete' ? claims.unresolved : []).map((claim): Finding => ({
       id: 'claim.unresolved', severity: 'info', subject: { container: claim.containerId },
       message: `container ${claim.containerName} refers by ${claim.source} to ${JSON.stringify(claim.reference)}, which is no device of this host`, remedy: 'correct the reference, or ignore it',
     })),
   ];
+}
+
+/** Anybody may set such a label and it counts for nothing; that somebody did is told all the same. */
+function unlistedInfrastructure({ snapshot }: Assessment, { infrastructureLabels = [], rulesOf }: Policy): readonly Finding[] {
+  return (seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && isLive(each.state) && isAnyTrue(each, infrastructureLabels) && !rulesOf(each).infrastructure).map(({ id, name }) => ({
+    id: 'container.infrastructure.unlisted', severity: 'info', subject: { container: id },
+    message: `container ${name} says by a label that it is part of the host, which has no effect: the configuration does not list it`, remedy: 'list its name or image under infrastructure, or ignore it',
+  }));
 }
 
 /** What a container's labels make of it is worked out only for those that stand in a conflict: its rules cost more than all the rest. */

@@ -34,7 +34,7 @@ export function decideKeepRequest(question: KeepQuestion): KeepAnswer {
   const mine = named.flatMap((each) => (each.inspected && (uid === 0 || question.ownerUidOf(each) === uid) ? [each] : []));
   const exact = mine.filter((each) => each.name === reference);
   const [container, other] = exact.length === 1 ? exact : mine;
-  if (container === undefined) return refused(`no container of uid ${uid} is called ${reference}`);
+  if (container === undefined) return refused(uid === 0 ? `no container is called ${reference}` : `no container of uid ${uid} is called ${reference}`);
   if (other !== undefined) return refused(`${reference} names ${mine.length} containers`);
   if (!isLive(container.state) || container.startedAt === null) return refused(`container ${container.name} does not run`);
   const untilAt = Math.min(now + forMs, bound(container, question));

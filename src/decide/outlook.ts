@@ -44,8 +44,8 @@ export interface Prospect {
   readonly steps: readonly Step[];
   /** Why it does not happen, cannot be dated, or is put off; null: nothing stands against it. */
   readonly why: ReasonCode | null;
-  /** The limit's key in the configuration, its value (null: never), and the level that it comes from (null: not told). */
-  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null };
+  /** The limit's key in the configuration, its value (null: never), the level that it comes from (null: not told), and what high demand has shortened it from. */
+  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null; readonly shortenedFromMs?: number };
   /** Time that has counted towards the limit, milliseconds; null: not known. */
   readonly spentMs: number | null;
 }
@@ -71,7 +71,8 @@ const MOST_SAMPLES = 50;
 function idleProspect(facts: OutlookFacts): Prospect {
   const { clock, now, rules, policy } = facts;
   const ms = rules.idleTimeoutMs === null ? null : rules.idleTimeoutMs * (facts.highDemand ? policy.highDemand.factor : 1);
-  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom }, spentMs: clock?.idleMs ?? null, steps: [] } as const;
+  const shortened = ms === rules.idleTimeoutMs || rules.idleTimeoutMs === null ? {} : { shortenedFromMs: rules.idleTimeoutMs };
+  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom, ...shortened }, spentMs: clock?.idleMs ?? null, steps: [] } as const;
   const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromIdle === null ? null : 'exempt');
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };

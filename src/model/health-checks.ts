@@ -106,6 +106,15 @@ export const FURTHER_FINDINGS: Readonly<Record<string, string>> = {
   'claim.unresolved': 'a container refers to a device that is not there',
 };
 
+/** Findings that no configuration switches off, with what they tell of: without them gpuctl would be silent about what keeps it from its work. */
+export const FIXED_FINDINGS: Readonly<Record<string, string>> = {
+  'driver.mismatch': 'the kernel module that is loaded and the driver’s library are of different versions: reboot, or load the module anew; a reset changes nothing',
+  'driver.hung': 'nvidia-smi hangs in the kernel; nothing asks it again until it answers a probe or the host has rebooted',
+  'gpu.quarantined': 'the board was reset too often, and is not reset or offered any more',
+  'gpu.reset.setting_not_restored': 'a reset took a setting of the board that could not be put back',
+  'gpu.reset.service_not_restored': 'a service was stopped for a reset and does not run again',
+};
+
 /** Is there a finding of this id that can be switched off? */
 export function isSwitchable(id: string): boolean {
   return HEALTH_CHECKS.some((each) => each.id === id) || Object.hasOwn(FURTHER_FINDINGS, id.replace(/\.\d{1,6}(?=\.|$)/, '.#'));

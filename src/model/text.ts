@@ -9,6 +9,11 @@ export function defused(text: string): string {
   return text.replace(ACTIVE, (each) => Array.from({ length: each.length }, (_, at) => `\\u${each.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''));
 }
 
+/** `1 device`, `2 devices`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** A host's text as it may be shown: one line, nothing that drives a terminal, at most `limit` characters. */
 export function printable(text: string, limit = 200): string {
   const escaped = text.slice(0, limit * 4).replace(UNPRINTABLE, (each) => `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}`);

@@ -8,13 +8,15 @@ import type { DeviceReport } from './report.ts';
 type Parts = Pick<PassParts, 'policy' | 'clock'>;
 
 /**
- * Not every job judges orphans and dirt, and a dry run counts as done what it plans; a device that has them is *clean* in no
- * report, unless the finding is switched off.
+ * Not every job judges orphans, processes that nobody can place, and dirt, and a dry run counts as done what it plans; a
+ * device that has them is *clean* in no report, unless the finding is switched off.
  */
 export function judgedIn(device: DeviceReport, latest: Assessment, { decisions, parts }: { readonly decisions: readonly Decision[]; readonly parts: Parts }): DeviceReport {
   const isOff = (id: string): boolean => parts.policy.health?.disabled.has(id) === true;
   const orphans = device.processes?.some(({ owner }) => owner === 'orphan') === true && !isOff('gpu.orphan');
   if (device.verdict === 'clean' && orphans) return { ...device, verdict: 'orphans' };
+  const unknown = device.processes?.some(({ owner }) => owner === 'unknown') === true && !isOff('process.unknown');
+  if (device.verdict === 'clean' && unknown) return { ...device, verdict: 'unknown' };
   const decided = decisions.some(({ verb, target }) => verb === 'reset' && target.kind === 'gpu' && target.uuid === device.uuid);
   return decided || isOff('gpu.dirty') ? device : judgedByMemory(device, latest, parts);
 }

@@ -20,7 +20,8 @@ export async function noticeOf({ parts }: Pass, decision: Decision<ContainerTarg
   const reachedAt = parts.clock.now() + Math.max(0, limitMs - spentMs);
   const stopAt = stage === 'warned' || stage === 'final' ? await parts.limits?.nextRun(kind === 'idle' ? 'check-idle' : 'enforce-runtime', reachedAt) : null;
   const state = kind === 'idle' ? `has been idle for ${duration(spentMs)}` : `has run for ${duration(spentMs)}`;
-  const begin = `Your container ${target.containerName} on ${parts.host} ${state}; the limit is ${duration(limitMs)}.`;
+  const shortened = evidence['highDemand'] === true && (parts.policy.limits?.highDemand.factor ?? 1) < 1;
+  const begin = `Your container ${target.containerName} on ${parts.host} ${state}; the limit is ${duration(limitMs)}${shortened ? ', shortened while most devices are taken' : ''}.`;
   return { target, kind, stage, message: `${begin} ${rest({ kind, stage, name: target.containerName, stopAt: stopAt ?? null, exemption: String(evidence['exemption'] ?? '') })}` };
 }
 

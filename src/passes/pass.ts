@@ -2,7 +2,7 @@ import { type Assessment, assess, type Policy } from '../decide/assess.ts';
 import type { Budget, Trip } from '../decide/breaker.ts';
 import { foldReading } from '../decide/clock.ts';
 import { resolveReference } from '../decide/device-reference.ts';
-import { decideInventory, lostNamed } from '../decide/inventory.ts';
+import { decideInventory, inventoryNamed, lostNamed } from '../decide/inventory.ts';
 import { type Lesson, learnFrom } from '../decide/learn.ts';
 import { settlingResets, withGapsOf } from '../decide/xid.ts';
 import type { Container } from '../model/container.ts';
@@ -185,11 +185,12 @@ export function isSelected({ selected }: Pass, gpuUuid: string): boolean {
   return selected === null || selected.has(gpuUuid);
 }
 
-/** Throws GpuctlError (exit 2) for a reference to no device of this host. Nothing is refused where nvidia-smi failed: then it is not known. */
+/** Throws GpuctlError (exit 2) for a reference to no device of this host. Nothing is refused where nvidia-smi failed: then it is what the inventory remembers. */
 function selectDevices(references: readonly string[], { gpus, snapshot, history }: Assessment): ReadonlySet<string> {
   const uuids = references.flatMap((reference) => {
     const named = resolveReference(reference, gpus);
-    if (named.length > 0 || snapshot.driver.state === 'failed') return named.map((device) => device.gpuUuid);
+    if (named.length > 0) return named.map((device) => device.gpuUuid);
+    if (snapshot.driver.state === 'failed') return inventoryNamed(reference, history.inventory ?? [])?.gpuUuid ?? [];
     const lost = lostNamed(reference, history.inventory ?? [], snapshot.driver);
     if (lost !== null) return [lost.gpuUuid];
     const there = gpus.map((gpu) => `${gpu.index ?? '?'} (${gpu.uuid})`).join(', ');

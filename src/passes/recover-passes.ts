@@ -1,4 +1,5 @@
 import { isoTime } from '../model/time.ts';
+import { counted } from '../model/text.ts';
 import { actName } from './carry-out.ts';
 import type { Pass } from './pass.ts';
 import type { InFlightAct, UntoldPass } from './ports.ts';
@@ -51,7 +52,7 @@ function tell({ id, pass, acts }: CutOff, sink: Pass['parts']['sink']): void {
   for (let at = 0; at < untold.length; at += ACTS_A_LINE) {
     const some = untold.slice(at, at + ACTS_A_LINE);
     sink.emit({
-      action: 'pass.recovered', message: `${name} was killed with ${acts.length} acts in flight; the host is looked at anew`,
+      action: 'pass.recovered', message: `${name} was killed with ${counted(acts.length, 'act')} in flight; the host is looked at anew`,
       facts: { ...about, acts: some.map((act) => ({ act: nameOf(act), ...act })) },
     });
   }

@@ -8,10 +8,11 @@ import type { Gpu } from '../model/device.ts';
 import type { ExitCode } from '../model/errors.ts';
 import type { DeviceVerdict } from '../model/event.ts';
 import type { Finding } from '../model/finding.ts';
+import { type NumericReading, numericReadings } from '../model/health.ts';
 import { seen } from '../model/observation.ts';
 import { known } from '../model/reading.ts';
 import { isoTime } from '../model/time.ts';
-import type { Assessment } from '../decide/assess.ts';
+import type { Assessment, Policy } from '../decide/assess.ts';
 import type { OpenCondition } from './conditions-step.ts';
 import { judgedIn } from './judged-device.ts';
 import { isSelected, type Job, type Pass } from './pass.ts';
@@ -66,8 +67,10 @@ export interface DeviceReport {
   /** Null: the list is not known, which is not the same as empty. */
   readonly processes: readonly ProcessReport[] | null;
   readonly findings: readonly Finding[];
-  /** Every check of the device's own readings and what it said, in the report of a health check alone. */
+  /** Every check of the device's own readings and what it said, in the report of a health check and in an explanation alone. */
   readonly checks?: readonly CheckReport[];
+  /** Every number that the driver gave for it, likewise; a reading without a value is left out, and never 0. */
+  readonly readings?: readonly NumericReading[];
 }
 
 /** `unsupported`, `unknown`, `learning`, `not-now` and `off` are neither healthy nor faulty; `why` says more where there is more to say. */
@@ -106,15 +109,21 @@ export function reportOf(pass: Pass, findings: readonly Finding[], exit: ExitCod
       processes: latest?.snapshot.processes.state ?? 'failed',
       ...(latest?.snapshot.kernelLog === undefined ? {} : { kernel_log: latest.snapshot.kernelLog.state }),
     },
-    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => ({ ...judgedIn(deviceReport(gpu, latest, findings, parts.ownerOf), latest, pass), ...(options.job === 'health-check' ? { checks: checkReports(gpu, latest, parts.policy.health ?? defaultHealthRules) } : {}) })),
+    devices: latest === null ? [] : latest.gpus.filter((gpu) => isSelected(pass, gpu.uuid)).map((gpu) => ({ ...judgedIn(deviceReport(gpu, latest, findings, parts.ownerOf), latest, pass), ...(options.job === 'health-check' ? healthReport(gpu, latest, parts.policy) : {}) })),
     decisions: pass.decisions, outcomes: pass.outcomes, findings,
-    conditions: pass.conditions?.map(conditionReport) ?? null,
+    // A run that was asked about some devices says nothing of the others.
+    conditions: pass.conditions?.filter(({ condition: { subject } }) => subject.gpu === undefined || isSelected(pass, subject.gpu)).map(conditionReport) ?? null,
   };
 }
 
 function conditionReport({ condition, thisRun }: OpenCondition): ConditionReport {
   const { id, subject, severity, message, remedy, firstSeenAt, lastSeenAt } = condition;
   return { id, subject, severity, message, remedy, first_seen_at: isoTime(firstSeenAt), last_seen_at: isoTime(lastSeenAt), this_run: thisRun };
+}
+
+/** What a health check and an explanation tell of one device besides. */
+export function healthReport(gpu: Gpu, assessment: Assessment, { health = defaultHealthRules }: Pick<Policy, 'health'>): Required<Pick<DeviceReport, 'checks' | 'readings'>> {
+  return { checks: checkReports(gpu, assessment, health), readings: numericReadings(gpu) };
 }
 
 function checkReports(gpu: Gpu, assessment: Assessment, rules: HealthRules): readonly CheckReport[] {

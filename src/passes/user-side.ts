@@ -47,14 +47,12 @@ export function takeKeepRequests({ parts }: Pass, { snapshot }: Assessment): voi
   const engine = seen(snapshot.engine);
   if (users === undefined || engine === null || outlookParts(parts) === null) return;
   const taken = attempt(parts, 'the folder of keep requests cannot be read', () => users.requests.take());
-  for (const refusal of taken?.refused ?? []) limits?.ledger.recordKeepRefusal?.(refusal, clock.now());
   for (const { uid, why } of taken?.refused ?? []) sink.emit({ action: 'keep.refused', message: `a request of uid ${uid} was thrown away: ${why}`, outcome: 'failure', facts: { uid } });
-  for (const request of taken?.requests ?? []) {
-    const answer = answerKeepRequest(parts, { request, containers: engine.containers });
-    // Whoever dropped a wish is not there to be answered.
-    if (answer.granted) limits?.ledger.forgetKeepRefusals?.(request.uid);
-    else limits?.ledger.recordKeepRefusal?.({ uid: request.uid, why: answer.why }, clock.now());
-  }
+  const answers = (taken?.requests ?? []).map((request) => ({ uid: request.uid, answer: answerKeepRequest(parts, { request, containers: engine.containers }) }));
+  // Whoever dropped a wish is not there to be answered. What is granted ends the refusals of earlier passes, not those of this one.
+  for (const { uid, answer } of answers) if (answer.granted) limits?.ledger.forgetKeepRefusals?.(uid);
+  const refused = [...(taken?.refused ?? []), ...answers.flatMap(({ uid, answer }) => (answer.granted ? [] : [{ uid, why: answer.why }]))];
+  for (const refusal of refused) limits?.ledger.recordKeepRefusal?.(refusal, clock.now());
 }
 
 interface Asked {
@@ -203,11 +201,12 @@ export interface ProspectReport {
   readonly due_at: string | null;
   readonly reason: string | null;
   readonly explanation: string | null;
-  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null };
+  /** `shortened_from_ms`: what it is while demand is not high; not given: demand has not shortened it. */
+  readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null; readonly shortened_from_ms?: number };
   readonly spent_ms: number | null;
 }
 
-function prospectReport({ what, at, job, passAt, why, limit, spentMs }: DatedProspect): ProspectReport {
+function prospectReport({ what, at, job, passAt, why, limit: { shortenedFromMs, ...limit }, spentMs }: DatedProspect): ProspectReport {
   const iso = (instant: number | null): string | null => (instant === null ? null : isoTime(instant));
-  return { what, at: iso(passAt ?? at), job: passAt === null ? null : job, due_at: iso(at), reason: why, explanation: why === null ? null : REASONS[why], limit, spent_ms: spentMs };
+  return { what, at: iso(passAt ?? at), job: passAt === null ? null : job, due_at: iso(at), reason: why, explanation: why === null ? null : REASONS[why], limit: { ...limit, ...(shortenedFromMs === undefined ? {} : { shortened_from_ms: shortenedFromMs }) }, spent_ms: spentMs };
 }

@@ -119,6 +119,7 @@ describe('gpuctl explain', () => {
     const stray = await host.process();
     host.listOn(0, stray);
     const device = await host.gpuctl(['explain', '0']);
+    expect(device.stdout).toMatch(/^Checks\n +GPU 0: \d+ checks ok, 1 with a finding\n(?: .*\n)* +learning \(/m);
     expect(device.stdout).toMatch(/reset\? called for, but refused: .*\[blocked\]/);
     expect(device.stdout).toMatch(/blocker +container train \(running\) claims it/);
     expect(device.stdout).toMatch(/blocker +process \d+ is on it/);
@@ -131,7 +132,8 @@ describe('gpuctl explain', () => {
 
   it('of what is not there says so', async () => {
     const { host } = await useConflict([]);
-    expect(await host.gpuctl(['explain', 'nobody'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('no device, container or process') });
+    for (const nothing of ['nobody', '4194303', '9999999999']) expect(await host.gpuctl(['explain', nothing])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('no device, container or process') });
+    expect(await host.gpuctl(['explain', String(process.pid)])).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('No rule has anything to say about it: no device that was seen lists it.') });
   });
 });
 
@@ -147,6 +149,7 @@ describe('gpuctl history', () => {
     const count = async (...filter: string[]): Promise<number> => ((await host.gpuctl(['history', '--json', ...filter])).json as unknown[]).length;
     expect([await count('--container', 'train'), await count('--user', 'games'), await count('--device', host.gpu(1).uuid), await count('--device', host.gpu(0).uuid)]).toEqual([2, 2, 0, 3]);
     expect((await host.gpuctl(['history'])).stdout).toMatch(/^UTC +JOB +WHAT/);
+    expect(await host.gpuctl(['history', '--device', '0']), 'an index may be another device’s by now').toMatchObject({ exitCode: 2, stderr: expect.stringContaining('by UUID') });
     expect(await host.gpuctl(['history', '--since', '5'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('has no unit') });
   });
 

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { startHost, type Host } from '../hostsim/host.ts';
+import type { Host } from '../hostsim/host.ts';
 import { parseMetrics } from '../unit/record/metrics/parse.ts';
 import { idOf, useEngine } from './fake-engine.ts';
 import { eventsOf, reportIn, useHost } from './workbench.ts';
@@ -76,13 +76,21 @@ describe('health-check --nagios', () => {
   });
 
   it.each([['--json', '--repair', '--events'], ['--bogus'], ['--device', 'nine'], ['--config', '/nonexistent.yaml']])('with %s is UNKNOWN, on one line', async (...args) => {
-    const host = startHost();
-    try {
-      const { exitCode, stdout } = await host.gpuctl(['health-check', '--nagios', ...args]);
-      expect([exitCode, stdout]).toEqual([3, expect.stringMatching(/^GPUCTL UNKNOWN - [^|\n]+\n$/)]);
-    } finally {
-      await host.dispose();
-    }
+    const { exitCode, stdout } = await useHost().gpuctl(['health-check', '--nagios', ...args]);
+    expect([exitCode, stdout]).toEqual([3, expect.stringMatching(/^GPUCTL UNKNOWN - [^|\n]+\n$/)]);
+  });
+});
+
+describe('a health check of some devices', () => {
+  it('says nothing of what is open on the others', async () => {
+    const host = await useSickHost();
+    await host.gpuctl(['release-stale']);
+    expect(await host.gpuctl(['health-check', '--nagios', '--device', '0'])).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^GPUCTL OK - 1 GPU, no findings/) });
+    expect((await host.gpuctl(['health-check', '--nagios', '--device', '1'])).exitCode).toBe(2);
+    expect((await host.gpuctl(['health-check', '--device', '0'])).stdout).not.toContain('Open conditions');
+    host.removeSmi();
+    const { json } = await host.gpuctl(['health-check', '--json', '--device', host.gpu(1).uuid]);
+    expect(json, 'remembered, where nvidia-smi does not answer').toMatchObject({ conditions: expect.arrayContaining([expect.objectContaining({ id: 'gpu.recovery.reset', this_run: 'unknown' })]) });
   });
 });
 

@@ -48,6 +48,14 @@ describe('a user without any right', () => {
     expect(json).toMatchObject({ schema: 1, uid: MAIL, containers: [{ name: 'other', prospects: [{ what: 'idle-stop' }, { what: 'runtime-stop', limit: { key: 'max_runtime', ms: 86_400_000 } }] }] });
   });
 
+  it('is told why his limit is shorter than what the configuration says', async () => {
+    const { host } = await useSharedHost({ idle: { high_demand: { at: '60%' } } });
+    await host.gpuctl(['sample']);
+    const rule = 'idle_timeout 15m (default; shortened from 30m while most devices are taken)';
+    expect((await host.gpuctl(['why'], { program: as(host, GAMES) })).stdout).toContain(rule);
+    expect((await host.gpuctl(['why', '--json'], { program: as(host, GAMES) })).json).toMatchObject({ containers: [{ prospects: [{ limit: { key: 'idle_timeout', ms: 900_000, from: 'default', shortened_from_ms: 1_800_000 } }, {}] }] });
+  });
+
   it('with no container is told so, and may not ask about somebody else; root may', async () => {
     const { host } = await useSharedHost();
     await host.gpuctl(['sample']);
@@ -90,7 +98,7 @@ describe('a user without any right', () => {
 describe('what a pass leaves for users', () => {
   it('has the modes and owners that keep it theirs, and a dry run leaves nothing', async () => {
     const { host } = await useSharedHost();
-    await host.gpuctl(['release-stale', '--dry-run']);
+    for (const pass of ['release-stale', 'sample']) expect((await host.gpuctl([pass, '--dry-run'])).stdout).toContain('dry run: nothing is done');
     expect(readdirSync(host.stateDir)).toEqual([]);
     await host.gpuctl(['release-stale']);
     const facts = (name: string): readonly number[] => { const { mode, uid } = statSync(join(host.stateDir, name)); return [mode & 0o7777, uid]; };
@@ -164,6 +172,11 @@ describe('gpuctl keep', () => {
     await host.gpuctl(['keep', 'train', '--for', '1h'], { program: as(host, GAMES) });
     await host.gpuctl(['sample']);
     expect((await host.gpuctl(['why'], { program: as(host, GAMES) })).stdout).not.toContain('refused');
+  });
+
+  it('of root for a container that is not there says just that', async () => {
+    const { host } = await useSharedHost();
+    expect(await host.gpuctl(['keep', 'nothing'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('no container is called nothing') });
   });
 
   it('waits where the engine does not answer', async () => {

@@ -152,8 +152,8 @@ describe('an idle container', () => {
     expect(await Promise.all([shielded, api, plain].map(stateOf))).toEqual(['running', 'running', 'running']);
   });
 
-  it('of an exempt owner gets one notice and is never stopped; an exemption that has ended affects nobody (S14)', async () => {
-    const exemptions = [{ user: 'carol', from: ['idle_timeout'], reason: 'thesis', until: '2099-01-01' }, { user: 'bob', from: ['idle_timeout'], reason: 'old', until: '2020-01-01' }];
+  it('of an exempt owner gets one notice and is never stopped; an exemption that has ended affects nobody, and one that is malformed only itself (S14)', async () => {
+    const exemptions = [{ user: 'carol', from: ['idle_timeout'], reason: 'thesis', until: '2099-01-01' }, { user: 'bob', from: ['idle_timeout'], reason: 'old', until: '2020-01-01' }, { user: 'bob', from: ['idle_timeout'], reason: 'no date', until: 'soon' }];
     scene = openScene(engine(), { gpus: 8, ...limits({}, { exemptions, limits: { trust_labels: ['owner'], default: { idle_timeout: '3s', idle_checks: 2, max_runtime: 'never', stop_grace: '1s' } } }) });
     const exempt = await scene.computing(0, { gpus: [scene.uuid(0)], labels: { 'gpuctl.owner': 'carol' } });
     const ended = await scene.computing(1, { gpus: [scene.uuid(1)], labels: { 'gpuctl.owner': 'bob' } });

@@ -18,6 +18,7 @@ export function policyOf(config: Config): Policy {
   return {
     permit: { uids: new Set(orphans.permit.users.map(Number)), units: orphans.permit.units, names: orphans.permit.names },
     deviceLabels: labels.device,
+    infrastructureLabels: labels.infrastructure,
     rulesOf: (container) => ({
       gpuHoldAfterStopMs: limitValuesOf({ owner: null, type: typeOf(container, config), unixGroups: [] }, config).gpuHoldAfterStopMs,
       createdTimeoutMs: config.leftovers.createdTimeoutMs,

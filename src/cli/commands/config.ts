@@ -6,6 +6,7 @@ import type { LoadedConfig } from '../../config/types.ts';
 import { openEngine } from '../../callout/engine.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import { seen } from '../../model/observation.ts';
+import { counted } from '../../model/text.ts';
 import { inspectContainers, listContainers } from '../../observe/docker/index.ts';
 import { readUsers } from '../../observe/users.ts';
 import { refuseCollisions } from '../collisions.ts';
@@ -19,7 +20,7 @@ export const configCheckCommand: Command = async (loaded, globals) => {
   refuseCollisions(loaded, globals);
   const { sources, warnings } = loaded;
   if (globals.json === true) process.stdout.write(renderJson({ valid: true, sources, warnings }));
-  else if (globals.quiet !== true) process.stdout.write(`${sources.length === 0 ? 'no file: the built-in defaults apply' : `${sources.join(', ')}: no mistakes`}\n`);
+  else if (globals.quiet !== true) process.stdout.write(`${sources.length === 0 ? 'no file: the built-in defaults apply' : `${sources.join(', ')}: no mistakes`}${warnings.length === 0 ? '' : `, ${counted(warnings.length, 'warning')}`}\n`);
   return warnings.length === 0 ? ExitCode.ok : ExitCode.findings;
 };
 
@@ -54,6 +55,6 @@ async function containerFacts(reference: string, { config }: LoadedConfig): Prom
   if (view.state === 'failed') throw new GpuctlError(`the engine did not answer: ${view.why}`, { code: 'not-observed', exitCode: ExitCode.notObserved });
   const found = (seen(view)?.containers ?? []).filter((each) => each.name === reference || (reference.length >= 4 && each.id.startsWith(reference)));
   const [only] = found;
-  if (only === undefined || found.length > 1 || !only.inspected) throw new GpuctlError(`${JSON.stringify(reference)} names ${found.length} containers that can be inspected`, { code: 'no-such-container', exitCode: ExitCode.usage });
+  if (only === undefined || found.length > 1 || !only.inspected) throw new GpuctlError(only === undefined ? `there is no container ${JSON.stringify(reference)}` : found.length > 1 ? `${JSON.stringify(reference)} names ${found.length} containers` : `container ${JSON.stringify(reference)} could not be inspected`, { code: 'no-such-container', exitCode: ExitCode.usage, hint: 'by its name, or the start of its id' });
   return ownerFacts(ownerOf(only, config, readUsers().nameOf).owner, typeOf(only, config));
 }

@@ -14,7 +14,7 @@ import { decideAll } from '../../passes/all-rounds.ts';
 import { type DeviceMemory, deviceMemory } from '../../passes/device-memory.ts';
 import type { Pass } from '../../passes/pass.ts';
 import { observe } from '../../passes/pass.ts';
-import type { DeviceReport, PassReport } from '../../passes/report.ts';
+import { type DeviceReport, healthReport, type PassReport } from '../../passes/report.ts';
 import { type ContainerOutlook, describing, outlookParts } from '../../passes/user-side.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderExplanation } from '../render/explanation.ts';
@@ -81,9 +81,22 @@ async function explainSubject(reference: string, look: Look): Promise<Pick<Expla
   if (lost !== null) return { ...nothing, subject: { kind: 'device', uuid: lost.gpuUuid, mig: null } };
   const container = containerNamed(reference, seen(snapshot.engine)?.containers ?? []);
   if (container !== null) return explainContainer(container, look);
-  if (/^[1-9]\d{0,9}$/.test(reference)) return { ...nothing, subject: { kind: 'process', pid: Number(reference) } };
+  if (/^[1-9]\d{0,9}$/.test(reference) && (isListed(Number(reference), gpus) || isThere(Number(reference)))) return { ...nothing, subject: { kind: 'process', pid: Number(reference) } };
   const hint = snapshot.engine.state === 'failed' ? `the engine did not answer (${snapshot.engine.why}), so a container could not be looked for` : 'name a GPU (index, UUID, bus id), a container (name, id) or a pid';
   throw new GpuctlError(`${JSON.stringify(reference)} is no device, container or process of this host`, { code: 'no-such-thing', exitCode: snapshot.engine.state === 'failed' ? ExitCode.notObserved : ExitCode.usage, hint });
+}
+
+function isListed(pid: number, gpus: Assessment['gpus']): boolean {
+  return gpus.some(({ processes }) => processes.state === 'known' && processes.processes.some((row) => row.pid === pid));
+}
+
+/** Signal 0 sends nothing: it asks whether there is such a process, whoever may see it. */
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }
 
 function containerNamed(reference: string, containers: readonly Container[]): Container | null {
@@ -111,11 +124,18 @@ function explanationOf(report: PassReport, part: Pick<Explanation, 'subject' | '
   const { subject } = part;
   return {
     schema: 1, host: report.host, at: report.ended_at, observed: report.observed, ...part,
-    device: subject.kind === 'device' ? (report.devices.find((each) => each.uuid === subject.uuid) ?? null) : null,
+    device: subject.kind === 'device' ? deviceOf(subject.uuid, report, pass) : null,
     memory: subject.kind === 'device' && pass !== null ? deviceMemory(pass, subject.uuid) : null,
     decisions: report.decisions.filter((decision) => isAbout(decision, subject)),
     findings: report.findings.filter((finding) => concerns(finding, subject)),
   };
+}
+
+/** With what each check says of it; null: it was not seen. */
+function deviceOf(uuid: string, { devices }: PassReport, pass: Pass | null): DeviceReport | null {
+  const [device, gpu, latest] = [devices.find((each) => each.uuid === uuid), pass?.latest?.gpus.find((each) => each.uuid === uuid), pass?.latest];
+  if (device === undefined) return null;
+  return pass === null || gpu === undefined || latest === undefined || latest === null ? device : { ...device, ...healthReport(gpu, latest, pass.parts.policy) };
 }
 
 function isAbout({ target }: Decision, subject: Subject): boolean {

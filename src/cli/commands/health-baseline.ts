@@ -91,8 +91,8 @@ function acceptable(devices: readonly string[], snapshot: Snapshot): ReadonlySet
 function question(devices: readonly string[], uuids: ReadonlySet<string>, { inventory = [] }: History, snapshot: Snapshot): string {
   const there = new Set(gpusIn(snapshot).map(({ uuid }) => uuid));
   const missing = devices.length > 0 ? [] : inventory.filter((entry) => entry.missingSince !== null && !there.has(entry.gpuUuid));
-  const forgotten = missing.length === 0 ? '' : ` ${missing.length} missing GPUs are forgotten: ${missing.map(({ gpuUuid }) => gpuUuid).join(', ')}.`;
-  return `${uuids.size} devices are taken as they are now: counters and PCIe links count from here, the idle memory is learned anew.${forgotten} Go on?`;
+  const forgotten = missing.length === 0 ? '' : ` Forgotten, as missing: ${missing.map(({ gpuUuid }) => gpuUuid).join(', ')}.`;
+  return `${uuids.size === 1 ? '1 device is taken as it is' : `${uuids.size} devices are taken as they are`} now: counters and PCIe links count from here, the idle memory is learned anew.${forgotten} Go on?`;
 }
 
 interface Accepting {

@@ -1,11 +1,10 @@
 import { loadConfig } from '../../config/load.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
-import { numericReadings } from '../../model/health.ts';
 import { healthCheck } from '../../passes/health-check.ts';
 import type { Globals } from '../globals.ts';
 import { reportPass } from '../pass-command.ts';
 import { rejectConfig } from '../reject-config.ts';
-import { type PluginResult, type Readings, renderNagios, renderUnknown } from '../render/nagios.ts';
+import { type PluginResult, renderNagios, renderUnknown } from '../render/nagios.ts';
 
 /** What `--nagios` cannot go with: each wants the output, or the exit code, for itself. */
 const AGAINST = ['json', 'events', 'repair', 'baseline', 'overBudget', 'replay'] as const;
@@ -25,15 +24,8 @@ async function check(devices: readonly string[], globals: Globals): Promise<Plug
   const against = AGAINST.filter((name) => { const value = (globals as Readonly<Record<string, unknown>>)[name]; return value !== undefined && value !== false; });
   if (against.length > 0) throw new GpuctlError(`--nagios cannot go with ${against.map((name) => (name === 'overBudget' ? '--over-budget' : `--${name}`)).join(', ')}`, { code: 'usage', exitCode: ExitCode.usage });
   const loaded = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
-  let readings: Readings = new Map();
-  const report = await reportPass({
-    job: 'health-check', acts: false, records: false, devices, asks: false,
-    story: async (pass) => {
-      await healthCheck(pass);
-      readings = new Map((pass.latest?.gpus ?? []).map((gpu) => [gpu.uuid, numericReadings(gpu)]));
-    },
-  }, loaded, globals);
-  return renderNagios(report, readings, performance.now() - startedMs);
+  const report = await reportPass({ job: 'health-check', story: healthCheck, acts: false, records: false, devices, asks: false }, loaded, globals);
+  return renderNagios(report, performance.now() - startedMs);
 }
 
 function failure(error: unknown, { verbose }: Globals): PluginResult {

@@ -1,4 +1,5 @@
 import { parseDuration } from '../../config/units.ts';
+import { normalizeBusId } from '../../model/device.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import { isoTime } from '../../model/time.ts';
 import { printable } from '../../model/text.ts';
@@ -19,9 +20,10 @@ interface Filter {
 /** `gpuctl history`: what gpuctl did and why, newest last, from the ledger. */
 export function historyCommand(filter: Filter): Command {
   return async ({ config }, globals) => {
+    const wanted = { ...filter, ...(filter.device === undefined ? {} : { device: deviceIn(filter.device) }) };
     const { happenings, unreadable } = queryHistory(ledgerFile(config), sinceOf(filter.since ?? '7d', Date.now()));
     if (happenings === null) throw new GpuctlError(`the ledger cannot be read: ${unreadable ?? ''}`, { code: 'ledger-unreadable', exitCode: ExitCode.notObserved, hint: 'run as root' });
-    const shown = happenings.map(rowOf).filter((row) => fits(row, filter));
+    const shown = happenings.map(rowOf).filter((row) => fits(row, wanted));
     process.stdout.write(globals.json === true ? renderJson(shown) : renderHistory(shown, globals));
     return ExitCode.ok;
   };
@@ -31,6 +33,12 @@ function sinceOf(text: string, now: number): number {
   const parsed = parseDuration(text);
   if ('problem' in parsed || parsed.value === null) throw new GpuctlError(`--since: ${'problem' in parsed ? parsed.problem : 'never is no time'}`, { code: 'usage', exitCode: ExitCode.usage });
   return now - parsed.value;
+}
+
+/** As the ledger writes it. Throws GpuctlError (exit 2) for an index: after a change of hardware it is another device's. */
+function deviceIn(text: string): string {
+  if (/^\d{1,3}(:\d{1,2})?$/.test(text)) throw new GpuctlError(`--device ${text}: the ledger knows devices by UUID, and reset ones by bus id`, { code: 'usage', exitCode: ExitCode.usage, hint: 'gpuctl status shows the UUID of each index' });
+  return normalizeBusId(text) ?? text;
 }
 
 /** One line; plain JSON, a contract. */
@@ -56,8 +64,7 @@ function rowOf(each: Happening): Row {
   switch (each.kind) {
     case 'act': return { ...nothing, ...targetOf(each.target), at, what: VERBS[each.verb], result: each.result ?? 'unknown', reason: each.reason, why: each.detail ?? reasonText(each.reason), owner: each.owner, job: each.job };
     case 'held': return { ...nothing, at, what: 'saw a device held', container: { id: each.containerId, name: each.containerName }, devices: deviceOf(each), owner: each.owner };
-    case 'warned': return { ...nothing, at, what: each.stage === 'notice' ? 'gave notice' : each.stage === 'final' ? 'warned for the last time' : 'warned', why: `${each.limit} limit`, container: { id: each.containerId, name: each.containerName }, owner: each.owner };
-    case 'pass': return { ...nothing, at, what: each.ended ? `a pass ended with ${each.exit ?? '?'}` : 'a pass did not end', why: each.ended ? '' : 'it runs, or was killed', job: each.job };
+    case 'pass': return { ...nothing, at, what: each.ended ? `a pass ended with ${each.exit ?? '?'}` : 'a pass did not end', why: each.ended ? '' : 'it runs, was killed, or was ended by an error', job: each.job };
   }
 }
 

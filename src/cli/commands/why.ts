@@ -56,7 +56,9 @@ const EVENTS_TO_COME = { 'idle-stop': 'stopped for idleness', 'runtime-stop': 's
 
 function prospectLines(prospect: ProspectReport, container: ContainerOutlook, now: number): readonly string[] {
   const { what, at, job, explanation, limit, spent_ms: spent } = prospect;
-  const rule = `${printable(limit.key, 40)} ${renderDuration(limit.ms === null ? null : roundMs(limit.ms))}${limit.from === null ? '' : ` (${printable(limit.from, 80)})`}`;
+  const demand = limit.shortened_from_ms === undefined ? [] : [`shortened from ${renderDuration(limit.shortened_from_ms)} while most devices are taken`];
+  const whence = [...(limit.from === null ? [] : [printable(limit.from, 80)]), ...demand].join('; ');
+  const rule = `${printable(limit.key, 40)} ${renderDuration(limit.ms === null ? null : roundMs(limit.ms))}${whence === '' ? '' : ` (${whence})`}`;
   const so = spent === null ? '' : `; ${renderAge(spent)} so far`;
   if (at === null) return [`  not ${EVENTS_TO_COME[what]}: ${printable(explanation ?? '', 200)}; ${rule}`];
   const put = explanation === null ? '' : `; ${printable(explanation, 200)}`;
@@ -65,10 +67,10 @@ function prospectLines(prospect: ProspectReport, container: ContainerOutlook, no
 }
 
 /** What the owner can do about it. */
-function wayOut(what: ProspectReport['what'], { name, keep_alive_max_ms: most }: ContainerOutlook): readonly string[] {
+function wayOut(what: ProspectReport['what'], { name, state, keep_alive_max_ms: most }: ContainerOutlook): readonly string[] {
   if (what === 'idle-stop') return [most === 0 ? '      use it: any activity begins the time anew' : `      use it, or: gpuctl keep ${printable(name, 60)} --for ${renderDuration(most)} (the most in one idle spell)`];
   if (what === 'runtime-stop') return ['      it cannot be put off; an admin grants exemptions'];
-  return [`      start it again: docker start ${printable(name, 60)}`];
+  return [`      start it${state === 'created' ? '' : ' again'}: docker start ${printable(name, 60)}`];
 }
 
 /** A limit may be shortened by high demand to a part of a second. */

@@ -3,6 +3,7 @@ import type { Gpu } from '../../model/device.ts';
 import { MARKED_READINGS } from '../../model/health.ts';
 import type { History } from '../../model/history.ts';
 import { known } from '../../model/reading.ts';
+import { counted } from '../../model/text.ts';
 import { isoTime } from '../../model/time.ts';
 import { renderTable } from './text.ts';
 
@@ -67,7 +68,7 @@ function readingRows({ uuid, index, readings }: DeviceBaselines): readonly (read
 }
 
 function memoryRow({ uuid, index, idle_memory: { baseline_mib, lowest_mib, samples, since } }: DeviceBaselines): readonly string[] {
-  const learned = samples === 0 ? 'not yet' : `${samples} looks since ${since ?? '?'}`;
+  const learned = samples === 0 ? 'not yet' : `${counted(samples, 'look')} since ${since ?? '?'}`;
   return [nameOf(index, uuid), 'memory.idle_mib', cell(baseline_mib), cell(lowest_mib), '-', learned];
 }
 

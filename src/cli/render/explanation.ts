@@ -1,5 +1,6 @@
 import type { ChalkInstance } from 'chalk';
 import { renderInline } from '../../config/inline.ts';
+import { renderProvisos } from '../../config/show.ts';
 import { blockersIn } from '../../decide/reset.ts';
 import type { Decision } from '../../model/decision.ts';
 import { REASONS } from '../../model/reason.ts';
@@ -7,6 +8,7 @@ import { printable } from '../../model/text.ts';
 import type { DeviceMemory } from '../../passes/device-memory.ts';
 import type { Explanation } from '../commands/explain.ts';
 import { CHANGES } from './changes.ts';
+import { renderChecks } from './checks.ts';
 import { renderDevices } from './pass.ts';
 
 /** One subject, step by step: what was seen, by which limits, what each rule says of it and what would change that. */
@@ -16,11 +18,12 @@ export function renderExplanation(explanation: Explanation, paint: ChalkInstance
   const blocks = [
     paint.bold(subjectText(explanation)),
     sources.length === 0 ? '' : paint.red(`Not everything was seen: ${sources.join(', ')}`),
-    device === null ? '' : renderDevices({ devices: [device] }, paint),
+    device === null ? '' : renderDevices({ devices: [device], observed }, paint),
     memory === null ? '' : memoryText(memory, paint),
-    limits === null ? '' : ['Limits', ...limits.map((each) => `  ${each.key.padEnd(26)} ${renderInline(each.value).padEnd(8)} ${each.from}${each.origin === null ? '' : ` (${printable(each.origin.file)}:${each.origin.line})`}${each.withheld === null ? '' : `; ${each.withheld} is looser, but not trusted`}`)].join('\n'),
-    outlook === null ? '' : ['Outlook', ...outlook.prospects.map((each) => `  ${each.what.padEnd(13)} ${each.at === null ? 'no' : `at the earliest ${each.at}`}${each.explanation === null ? '' : `: ${each.explanation}`}`), ...outlook.warnings.map((each) => `  ${each.kind} ${each.stage} given at ${each.at}`)].join('\n'),
-    decisions.length === 0 ? 'No rule has anything to say about it.' : ['Decisions', ...decisions.map((each, at) => decisionText(each, at, paint))].join('\n'),
+    device === null ? '' : renderChecks({ devices: [device] }).trim(),
+    limits === null ? '' : ['Limits', ...limits.map((each) => `  ${each.key.padEnd(26)} ${renderInline(each.value).padEnd(8)} ${each.from}${each.origin === null ? '' : ` (${printable(each.origin.file)}:${each.origin.line})`}${renderProvisos(each)}`)].join('\n'),
+    outlook === null ? '' : ['Outlook', ...outlook.prospects.map((each) => `  ${each.what.padEnd(13)} ${each.at === null ? 'no' : `at the earliest ${each.at}`}${each.explanation === null ? '' : `: ${each.explanation}`}${each.limit.shortened_from_ms === undefined ? '' : '; high demand shortens the limit'}`), ...outlook.warnings.map((each) => `  ${each.kind} ${each.stage} given at ${each.at}`)].join('\n'),
+    decisions.length === 0 ? `No rule has anything to say about it${explanation.subject.kind === 'process' ? ': no device that was seen lists it' : ''}.` : ['Decisions', ...decisions.map((each, at) => decisionText(each, at, paint))].join('\n'),
     findings.length === 0 ? '' : ['Findings', ...findings.map((each) => `  ${each.id}: ${printable(each.message, 400)}\n    → ${printable(each.remedy, 300)}`)].join('\n'),
   ];
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;

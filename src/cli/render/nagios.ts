@@ -14,22 +14,19 @@ export interface PluginResult {
   readonly line: string;
 }
 
-/** What a report does not hold: by the UUID of the device. */
-export type Readings = ReadonlyMap<string, readonly NumericReading[]>;
-
 /** Nagios reads no more than 4 KiB of a line by default; the text comes first. */
 const MAX_LINE_BYTES = 4000;
 const MAX_TEXT = 600;
 
 /** The report as one plugin line with performance data. What could not be seen is UNKNOWN, unless something bad enough was. */
-export function renderNagios(report: PassReport, readings: Readings, durationMs: number): PluginResult {
+export function renderNagios(report: PassReport, durationMs: number): PluginResult {
   const problems = problemsIn(report);
   const state = stateOf(report, problems);
   const counts = { gpus: report.devices.length, warning: count(problems, 'warning'), critical: count(problems, 'critical') };
   return result(state, textOf(report, problems, state), [
     perf('gpus', counts.gpus, { min: 0 }), perf('warnings', counts.warning, { min: 0 }), perf('criticals', counts.critical, { min: 0 }),
     perf('time', durationMs / 1000, { unit: 's', min: 0 }),
-    ...report.devices.flatMap((device) => devicePerf(device.index === null ? device.uuid : `gpu${device.index}`, readings.get(device.uuid) ?? [])),
+    ...report.devices.flatMap((device) => devicePerf(device.index === null ? device.uuid : `gpu${device.index}`, device.readings ?? [])),
   ]);
 }
 

@@ -19,10 +19,10 @@ function renderSources({ observed, host, job, dry_run, replay }: PassReport, pai
   return `${paint.bold(`gpuctl ${job}`)} on ${printable(host)}${replay !== undefined ? ` (a replay of ${printable(replay.at)}${replay.scrubbed ? ', scrubbed' : ''}: nothing is done)` : dry_run ? ' (dry run: nothing is done)' : ''}: ${sources.join(', ')}`;
 }
 
-/** Every device with its verdict, its use and who is on it. */
-export function renderDevices({ devices }: Pick<PassReport, 'devices'>, paint: ChalkInstance): string {
+/** Every device with its verdict, its use and who is on it. Who holds one is `?` where the engine did not answer. */
+export function renderDevices({ devices, observed }: Pick<PassReport, 'devices' | 'observed'>, paint: ChalkInstance): string {
   if (devices.length === 0) return 'No device was seen.';
-  const rows = devices.flatMap(deviceRows);
+  const rows = devices.flatMap((device) => deviceRows(device, observed.engine === 'failed' ? '?' : '-'));
   return renderTable([['GPU', 'STATE', 'MEMORY', 'USE', 'HELD BY', 'PROCESSES', 'UUID'], ...rows], (cell, row, column) => {
     if (row === 0) return paint.dim(cell);
     if (column !== 1) return cell;
@@ -30,18 +30,18 @@ export function renderDevices({ devices }: Pick<PassReport, 'devices'>, paint: C
   });
 }
 
-function deviceRows(device: DeviceReport): readonly (readonly string[])[] {
+function deviceRows(device: DeviceReport, nobody: string): readonly (readonly string[])[] {
   const memory = device.used_mib === null || device.total_mib === null ? '?' : `${device.used_mib}/${device.total_mib} MiB`;
   const use = device.utilization_percent === null ? '-' : `${device.utilization_percent} %`;
-  const whole = [String(device.index ?? '?'), device.verdict, memory, use, holdersOf(device, null), processesOf(device), device.uuid];
-  const migs = (device.mig ?? []).map((mig) => [`${device.index ?? '?'}:${mig.index}`, '', mig.profile ?? 'MIG', '', holdersOf(device, mig.uuid), '', mig.uuid ?? '?']);
+  const whole = [String(device.index ?? '?'), device.verdict, memory, use, holdersOf(device, null, nobody), processesOf(device), device.uuid];
+  const migs = (device.mig ?? []).map((mig) => [`${device.index ?? '?'}:${mig.index}`, '', mig.profile ?? 'MIG', '', holdersOf(device, mig.uuid, nobody), '', mig.uuid ?? '?']);
   return [whole, ...migs];
 }
 
-function holdersOf(device: DeviceReport, migUuid: string | null): string {
+function holdersOf(device: DeviceReport, migUuid: string | null, nobody: string): string {
   const mine = device.claims.filter((claim) => claim.mig === migUuid && !claim.released);
   const names = [...new Map(mine.map((claim) => [claim.container.id, `${printable(claim.container.name, 32)}${claim.container.state === 'running' ? '' : ` (${claim.container.state})`}`])).values()];
-  if (names.length === 0) return '-';
+  if (names.length === 0) return nobody;
   return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
 }
 
@@ -131,6 +131,6 @@ function renderSum({ exit, dry_run, decisions, outcomes, findings }: PassReport,
   const planned = decisions.filter((decision) => decision.verdict === 'act').length;
   const acts = dry_run ? `${planned} act${planned === 1 ? '' : 's'} planned` : outcomes.length === 0 ? 'nothing was done' : `${count('done') + count('already-gone')} done, ${count('refused')} refused, ${count('failed')} failed`;
   const serious = findings.filter((finding) => finding.severity !== 'info').length;
-  const text = `${acts}; ${serious === 0 ? 'no findings' : `${serious} finding${serious === 1 ? '' : 's'}`} (exit ${exit})`;
+  const text = `${acts}; ${serious === 0 ? (findings.length === 0 ? 'no findings' : 'no findings that need an admin') : `${serious} finding${serious === 1 ? '' : 's'}`} (exit ${exit})`;
   return exit === 0 ? paint.green(text) : paint.yellow(text);
 }

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
-import { claimsInfrastructure, isInfrastructure, isProtected, ownerOf, typeOf } from '../../../src/config/owner.ts';
+import { isInfrastructure, isProtected, ownerOf, typeOf } from '../../../src/config/owner.ts';
+import { observationFindings } from '../../../src/decide/findings.ts';
+import { policyOf } from '../../property/rules.ts';
+import { assessed, runningJob } from '../decide/good-case.ts';
 import { container } from './helpers.ts';
 
 const config = defaultConfig();
@@ -73,7 +76,8 @@ describe('infrastructure', () => {
 
   it('a label alone makes nothing infrastructure, but is noticed', () => {
     const labelled = container({ labels: { 'ds01.monitoring': 'true' } });
-    expect([isInfrastructure(labelled, listing), claimsInfrastructure(labelled, listing)]).toEqual([false, true]);
-    expect(claimsInfrastructure(container({ ...labelled, name: 'exporter' }), listing)).toBe(false);
+    expect(isInfrastructure(labelled, listing)).toBe(false);
+    const noticed = (names: readonly string[]): readonly string[] => observationFindings(assessed({ containers: [runningJob({ labels: labelled.labels })] }), policyOf({ ...config, infrastructure: { images: [], names } })).map(({ id, severity }) => `${id} ${severity}`);
+    expect([noticed([]), noticed(['job'])]).toEqual([['container.infrastructure.unlisted info'], []]);
   });
 });

@@ -37,6 +37,13 @@ describe('config show', () => {
     expect(text).toMatch(/^idle_checks +3 +default$/m);
   });
 
+  it('for one owner, tells from which limits he is exempt, why and until when, and where that is not granted', async () => {
+    const shown = async (trust: string): Promise<string> => renderConfigShow(showConfig(await loadText(`limits: { trust_labels: [${trust}] }\nexemptions:\n  - { user: bob, from: [idle_timeout], reason: thesis, until: 2026-12-24 }\n  - { user: bob, from: [max_runtime], reason: old, until: 2026-01-01 }\n`), { owner: 'bob', type: null, unixGroups: [] }, Date.UTC(2026, 10, 22)));
+    expect(await shown('owner')).toMatch(/^idle_timeout +30m +default; exempt until 2026-12-24: thesis$/m);
+    expect(await shown('')).toMatch(/^idle_timeout +30m +default; exempt until 2026-12-24: thesis \(not trusted\)$/m);
+    expect(await shown('owner')).toMatch(/^max_runtime +24h +default$/m);
+  });
+
   it('is plain JSON', async () => {
     const shown = showConfig(await loadText('idle: { gpu_percent: 7 }\n'));
     expect(JSON.parse(JSON.stringify(shown))).toEqual(shown);

@@ -35,6 +35,7 @@ describe('what is to come for a running container', () => {
 
   it('comes sooner in high demand, later for a young container and for one that is kept', () => {
     expect(of('idle-stop', { highDemand: true })).toBe(0);
+    expect([true, false].map((highDemand) => outlook({ highDemand })[0]?.limit)).toEqual([{ key: 'idle_timeout', ms: 15 * MINUTE_MS, from: 'default', shortenedFromMs: 30 * MINUTE_MS }, { key: 'idle_timeout', ms: 30 * MINUTE_MS, from: 'default' }]);
     expect(of('idle-stop', { container: { ...running, startedAt: NOW - MINUTE_MS } })).toBe(29);
     expect(of('idle-stop', { wishes: [{ containerId: running.id, startedAt: running.startedAt, uid: 1, askedAt: NOW - MINUTE_MS, until: NOW + 2 * HOUR_MS }] })).toBe(120);
   });

@@ -142,6 +142,11 @@ describe('a reset is blocked by', () => {
     for (const { what, wayOut } of blockersIn(decide(one))) expect(Math.min(what.length, wayOut.length)).toBeGreaterThan(0);
   });
 
+  it.each([['created', 'remove it'], ['exited', 'remove it'], ['running', 'stop it'], ['paused', 'stop it']] as const)('a container that is %s, with what helps against that one: %s', (state, way) => {
+    const [blocker] = blockersIn(decide({ host: { containers: [runningJob({ ...asking, state })] } }));
+    expect(blocker?.wayOut).toMatch(new RegExp(`^${way}`));
+  });
+
   it('a container once, however often it refers to the device', () => {
     expect(blockers({ host: { containers: [runningJob({ ...asking, deviceNodes: ['/dev/nvidia0'], labels: { 'gpuctl.device': GPU0 } })] } })).toEqual(['container-claim hard']);
   });

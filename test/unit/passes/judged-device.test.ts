@@ -10,7 +10,7 @@ import { ExitCode } from '../../../src/model/errors.ts';
 import type { PassOptions } from '../../../src/passes/pass.ts';
 import { read } from '../../../src/model/reading.ts';
 import { benchOf, passOptions } from '../../property/ports.ts';
-import type { HostState } from '../../property/host.ts';
+import { type HostState, noTrouble } from '../../property/host.ts';
 import { GPU0, gpuState, historyOf, hostOf, NOW, orphan, runningJob } from '../decide/good-case.ts';
 
 async function run(host: Partial<HostState>, story: typeof releaseStale, pass: Partial<PassOptions>, disable: readonly string[] = []): Promise<PassReport> {
@@ -30,6 +30,12 @@ describe('a report never calls a device clean', () => {
     expect(report.devices.find(({ uuid }) => uuid === GPU0)?.verdict).toBe('orphans');
     const silenced = await run({ processes: [orphan()] }, story, pass, ['gpu.orphan']);
     expect(silenced.devices.find(({ uuid }) => uuid === GPU0)?.verdict, 'the finding is switched off').toBe('clean');
+  });
+
+  it('with a process on it of which nobody knows whose it is, where the job decides nothing about processes', async () => {
+    const verdict = async (disable: readonly string[]): Promise<string | undefined> => (await run({ processes: [orphan()], trouble: { ...noTrouble, engine: 'failed' } }, sample, { job: 'sample', acts: false }, disable)).devices.find(({ uuid }) => uuid === GPU0)?.verdict;
+    expect(await verdict([])).toBe('unknown');
+    expect(await verdict(['process.unknown']), 'the finding is switched off').toBe('clean');
   });
 
   it('that waits for a reset, where the job decides on none', async () => {

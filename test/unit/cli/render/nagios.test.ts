@@ -16,7 +16,7 @@ const critical: Finding = { ...warning, id: 'gpu.fault', severity: 'critical', m
 const open: ConditionReport = { ...critical, first_seen_at: '', last_seen_at: '', this_run: 'unknown' };
 
 function said(more: Partial<PassReport>): string {
-  const { exit, line } = renderNagios({ ...report, ...more }, new Map(), 0);
+  const { exit, line } = renderNagios({ ...report, ...more }, 0);
   return `${exit} ${line.split(' | ')[0]}`;
 }
 
@@ -45,8 +45,8 @@ describe('the plugin line', () => {
     const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 3000 }), fc.constantFrom('|', "'a'=1", '\n', '\u001b[2J', 'é'.repeat(2000)));
     const readings: readonly NumericReading[] = (['temperature', 'power', 'memory.used', 'utilization'] as const).map((name) => ({ name, unit: 'count', kind: 'gauge', value: 12.3456789 }));
     fc.assert(fc.property(text, fc.integer({ min: 1, max: 100 }), fc.constantFrom<PassReport['exit']>(0, 1, 3), (message, gpus, exit) => {
-      const devices = Array.from({ length: gpus }, (_, index) => ({ ...device, uuid: `GPU-${index}`, index }));
-      const { line } = renderNagios({ ...report, exit, devices, findings: [{ ...critical, message }, warning] }, new Map(devices.map(({ uuid }) => [uuid, readings])), 12);
+      const devices = Array.from({ length: gpus }, (_, index) => ({ ...device, uuid: `GPU-${index}`, index, readings }));
+      const { line } = renderNagios({ ...report, exit, devices, findings: [{ ...critical, message }, warning] }, 12);
       expect(line).toMatch(LINE);
       expect(Buffer.byteLength(line)).toBeLessThanOrEqual(4000);
       expect(renderUnknown(message).line).toMatch(/^GPUCTL UNKNOWN - [^|\n]*$/);

@@ -32,6 +32,16 @@ describe('the report of a pass', () => {
     expect(lines).toContain('  gpu.pcie.width on GPU 5: it has 8 lanes');
   });
 
+  it('says of nobody that he holds a device only where the engine answered', () => {
+    const holder = (engine: PassReport['observed']['engine']): string | undefined => rendered({ observed: { ...report.observed, engine } }).find((line) => line.startsWith('5 '))?.split(/ {2,}/)[4];
+    expect([holder('complete'), holder('failed')]).toEqual(['-', '?']);
+  });
+
+  it('with findings for information alone does not say that there are none', () => {
+    const sum = (findings: readonly Finding[]): string | undefined => rendered({ exit: 0, findings }).findLast((line) => line !== '');
+    expect([sum([]), sum([{ ...finding({}), severity: 'info' }])]).toEqual(['nothing was done; no findings (exit 0)', 'nothing was done; no findings that need an admin (exit 0)']);
+  });
+
   it('with every check stays within 100 columns', () => {
     const ids = Array.from({ length: 40 }, (_, nth) => `gpu.some.check_${nth}`);
     const text = renderChecks({ devices: [{ ...device, checks: ids.map((id) => ({ id, state: 'unsupported' })) }] });
