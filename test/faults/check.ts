@@ -36,12 +36,19 @@ const WITHIN_MS = 60_000;
 
 const isPublished = new Ajv2020({ strict: false }).compile(eventSchema());
 
-/** Every way in which the outcome is not as it must be; empty: it is. */
+/** Every way in which the outcome of `release-stale` is not as it must be; empty: it is. */
 export async function problemsOf(outcome: Outcome): Promise<readonly string[]> {
-  return [...endProblems(outcome), ...hostProblems(outcome), ...await containerProblems(outcome), ...leftToDo(outcome), ...fileProblems(outcome)];
+  const { stage, expected } = outcome;
+  return [...await anyProblems(outcome), ...leftToDo(outcome), ...(expected.blindFile === true ? [] : untold(eventsIn(linesOf(stage)), expected))];
 }
 
-function endProblems({ disturbed, next, expected }: Outcome): readonly string[] {
+/** The same of what holds for every job. */
+export async function anyProblems(outcome: Outcome): Promise<readonly string[]> {
+  const { stage, expected } = outcome;
+  return [...endProblems(outcome), ...hostProblems(outcome), ...await containerProblems(stage), ...eventProblems(linesOf(stage), expected)];
+}
+
+export function endProblems({ disturbed, next, expected }: Pick<Outcome, 'disturbed' | 'next' | 'expected'>): readonly string[] {
   const problems: string[] = [];
   const exits = expected.exits ?? DOCUMENTED;
   if (!exits.includes(disturbed.exitCode)) problems.push(`the disturbed pass ended with ${disturbed.exitCode ?? disturbed.signal}: ${disturbed.stderr.slice(-300)}`);
@@ -61,7 +68,8 @@ function hostProblems({ stage }: Outcome): readonly string[] {
   return [...dead, ...wrong, ...(stray.isAlive() ? [] : ['the stray is gone'])];
 }
 
-async function containerProblems({ stage: { ground: { engine, liveIds, stale } } }: Outcome): Promise<readonly string[]> {
+/** The ground's own containers are as they were laid. */
+export async function containerProblems({ ground: { engine, liveIds, stale } }: Pick<Stage, 'ground'>): Promise<readonly string[]> {
   const states = await Promise.all([...liveIds, stale].map(async (id) => (await engine.inspect(id)).State.Status));
   return states.join() === 'running,running,exited' ? [] : [`the containers are ${states.join()}`];
 }
@@ -76,17 +84,21 @@ function leftToDo({ stage, expected }: Outcome): readonly string[] {
   ];
 }
 
-function fileProblems({ stage, expected }: Outcome): readonly string[] {
-  const lines = linesOf(stage);
-  const events = lines.flatMap((line) => parsed(line));
+/** Lines that are torn, of another form than is published, told twice, or without their end. */
+export function eventProblems(lines: readonly string[], { brokenLines = 0 }: Pick<Expected, 'brokenLines'>): readonly string[] {
+  const events = eventsIn(lines);
   const broken = lines.length - events.length;
   return [
-    ...(broken > (expected.brokenLines ?? 0) ? [`${broken} lines are no JSON: ${lines.find((line) => parsed(line).length === 0)?.slice(0, 200)}`] : []),
+    ...(broken > brokenLines ? [`${broken} lines are no JSON: ${lines.find((line) => parsed(line).length === 0)?.slice(0, 200)}`] : []),
     ...events.flatMap((event) => (isPublished(event) ? [] : [`not of the published form: ${JSON.stringify(event).slice(0, 200)} ${JSON.stringify(isPublished.errors).slice(0, 200)}`])),
     ...twice(events),
     ...openEnds(events),
-    ...(expected.blindFile === true ? [] : untold(events, expected)),
   ];
+}
+
+/** Those lines that are whole. */
+export function eventsIn(lines: readonly string[]): readonly GpuctlLine[] {
+  return lines.flatMap((line) => parsed(line));
 }
 
 function parsed(line: string): readonly GpuctlLine[] {
@@ -107,7 +119,8 @@ function actsIn(events: readonly GpuctlLine[]): readonly string[] {
   return events.flatMap((event) => [event['gpuctl.act'], ...inFlight(event).map(({ act }) => act)]).filter((act) => typeof act === 'string');
 }
 
-function inFlight(event: GpuctlLine): readonly Readonly<Record<string, unknown>>[] {
+/** The acts that an event tells of as having no end. */
+export function inFlight(event: GpuctlLine): readonly Readonly<Record<string, unknown>>[] {
   return (event['gpuctl.acts'] ?? []) as readonly Readonly<Record<string, unknown>>[];
 }
 

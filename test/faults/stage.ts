@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startEngine, type Engine } from '../hostsim/dockerd.ts';
+import { type ContainerOptions, startEngine, type Engine } from '../hostsim/dockerd.ts';
 import { engineProxy, type EngineProxy } from '../hostsim/engine-proxy.ts';
 import { processStat } from '../hostsim/smi-device.ts';
 import { startHost, type ConfigOverrides, type Host } from '../hostsim/host.ts';
@@ -36,6 +36,10 @@ export interface Stage {
   /** A compute process of nobody, which is reported and left alone. */
   readonly stray: SimProcess;
   readonly resetUuid: string;
+  /** Starts a container that this stage alone sees, and that ends with it. */
+  run(options: ContainerOptions): Promise<string>;
+  /** The same, but only created. */
+  create(options: ContainerOptions): Promise<string>;
   /** The stage's own configuration with these changes. `impatient`: with short deadlines. */
   configure(more: ConfigOverrides, impatient?: 'impatient'): void;
   dispose(): Promise<void>;
@@ -69,9 +73,18 @@ export function isAlive({ pid, startTicks }: Alive): boolean {
 
 export async function openStage(ground: Ground): Promise<Stage> {
   const { engine, state, live } = ground;
+  const mine: string[] = [];
+  const seen = new Set([...ground.liveIds, ground.stale]);
   const host = startHost({ gpus: [{}, {}, { recovery: 'Reset' }, {}], engineHost: engine.host });
   if (existsSync(state)) cpSync(state, host.stateDir, { recursive: true });
   const proxy = await engineProxy({ sandbox: host.sandbox, target: engine.socketPath });
+  // Several stages share an engine, and each has its own containers on it.
+  proxy.shows = (id) => seen.has(id) || mine.includes(id);
+  const create = async (options: ContainerOptions): Promise<string> => {
+    const id = await engine.create(options);
+    mine.push(id);
+    return id;
+  };
   const configure = (more: ConfigOverrides, impatient?: 'impatient'): void => {
     const settings = { ...SETTINGS, ...(impatient === undefined ? { engine: {} } : IMPATIENT), ...more };
     host.configure({ ...settings, engine: { host: proxy.host, ...(settings.engine as object) } });
@@ -84,8 +97,14 @@ export async function openStage(ground: Ground): Promise<Stage> {
   host.listOn(0, stray);
   const resetUuid = host.gpu(2).uuid;
   return {
-    ground, host, proxy, orphan, stray, resetUuid, configure,
+    ground, host, proxy, orphan, stray, resetUuid, configure, create,
+    async run(options) {
+      const id = await create(options);
+      await engine.start(id);
+      return id;
+    },
     async dispose() {
+      await Promise.all(mine.map((id) => engine.rm(id).catch(() => undefined)));
       await proxy.close();
       await host.dispose();
     },
@@ -93,6 +112,6 @@ export async function openStage(ground: Ground): Promise<Stage> {
 }
 
 /** The lines of the events file, whatever they are. */
-export function linesOf({ host }: Stage): readonly string[] {
+export function linesOf({ host }: Pick<Stage, 'host'>): readonly string[] {
   return existsSync(host.eventsPath) ? readFileSync(host.eventsPath, 'utf8').split('\n').filter(Boolean) : [];
 }

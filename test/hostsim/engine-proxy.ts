@@ -13,8 +13,8 @@ export interface ProxyRule {
   times?: number;
   /** Runs before anything else; the request waits for it. */
   readonly before?: (path: string) => void | Promise<void>;
-  /** Default: forward. `hang`: never answer. `close`: hang up without an answer. */
-  readonly answer?: { readonly status: number; readonly body?: string } | { readonly truncateAt: number } | 'close' | 'hang';
+  /** Default: forward. `hang`: never answer. `close`: hang up without an answer. `raw`: these bytes, and hang up. */
+  readonly answer?: { readonly status: number; readonly body?: string } | { readonly truncateAt: number } | { readonly raw: string } | 'close' | 'hang';
 }
 
 export interface EngineProxy {
@@ -25,6 +25,8 @@ export interface EngineProxy {
   readonly requests: readonly string[];
   /** Rules now; may be changed at any time. */
   rules: ProxyRule[];
+  /** Of containers of other ids the lists that pass through say nothing. Null: they are as the engine gave them. */
+  shows: ((id: string) => boolean) | null;
   close(): Promise<void>;
 }
 
@@ -34,10 +36,10 @@ export async function engineProxy({ sandbox, target, rules = [] }: { readonly sa
   const socketPath = join(sandbox.dir, `proxy-${Math.random().toString(36).slice(2, 8)}.sock`);
   const server = createServer((incoming, outgoing) => {
     requests.push(`${incoming.method} ${incoming.url}`);
-    void handle({ incoming, outgoing, target, rule: takeRule(proxy.rules, incoming) });
+    void handle({ incoming, outgoing, target, shows: proxy.shows, rule: takeRule(proxy.rules, incoming) });
   });
   const proxy: EngineProxy = {
-    socketPath, host: `unix://${socketPath}`, requests, rules,
+    socketPath, host: `unix://${socketPath}`, requests, rules, shows: null,
     async close() {
       server.closeAllConnections();
       server.close();
@@ -55,29 +57,34 @@ function takeRule(rules: readonly ProxyRule[], { method = '', url = '' }: Incomi
   return rule;
 }
 
-interface Exchange { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; readonly target: string; readonly rule: ProxyRule | undefined }
+interface Exchange { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; readonly target: string; readonly shows: EngineProxy['shows']; readonly rule: ProxyRule | undefined }
 
-async function handle({ incoming, outgoing, target, rule }: Exchange): Promise<void> {
+async function handle({ incoming, outgoing, target, shows, rule }: Exchange): Promise<void> {
   await rule?.before?.(incoming.url ?? '');
   const answer = rule?.answer;
   if (answer === 'hang') return;
   if (answer === 'close') { incoming.socket.destroy(); return; }
+  if (answer !== undefined && 'raw' in answer) { incoming.socket.end(answer.raw); return; }
   if (answer !== undefined && 'status' in answer) {
     outgoing.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body ?? '{"message":"injected"}');
     return;
   }
-  forward(incoming, outgoing, target, answer?.truncateAt);
+  forward({ incoming, outgoing, target, shows }, answer?.truncateAt);
 }
 
-function forward(incoming: IncomingMessage, outgoing: ServerResponse, target: string, truncateAt: number | undefined): void {
+function forward({ incoming, outgoing, target, shows }: Omit<Exchange, 'rule'>, truncateAt: number | undefined): void {
   const { method, url, headers } = incoming;
   const call = request({ socketPath: target, method, path: url, headers, agent: false }, (response) => {
     const chunks: Buffer[] = [];
     response.on('data', (chunk: Buffer) => { chunks.push(chunk); });
-    response.on('end', () => void reply(outgoing, response, Buffer.concat(chunks), truncateAt));
+    response.on('end', () => void reply(outgoing, response, shown(Buffer.concat(chunks), /\/containers\/json/.test(url ?? '') ? shows : null), truncateAt));
   });
   call.on('error', () => { incoming.socket.destroy(); });
   incoming.pipe(call);
+}
+
+function shown(body: Buffer, shows: EngineProxy['shows']): Buffer {
+  return shows === null ? body : Buffer.from(JSON.stringify((JSON.parse(body.toString('utf8')) as { readonly Id: string }[]).filter(({ Id }) => shows(Id))));
 }
 
 async function reply(outgoing: ServerResponse, response: IncomingMessage, body: Buffer, truncateAt: number | undefined): Promise<void> {
