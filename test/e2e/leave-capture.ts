@@ -29,6 +29,7 @@ export function captureOnFailure(dir: string, enter: readonly string[]): void {
 afterEach(leaveAll, 60_000);
 afterAll(leaveAll, 60_000);
 sandboxes.beforeSweep = leaveAll;
+sandboxes.wentWrong = leave;
 
 async function leaveAll(): Promise<void> {
   const task = failed();

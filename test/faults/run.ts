@@ -1,5 +1,6 @@
 import type { JobName } from '../../src/model/schedule.ts';
 import type { GpuctlOptions } from '../hostsim/gpuctl-call.ts';
+import { sandboxes } from '../hostsim/sandbox.ts';
 import { type Expected, problemsOf, type Run } from './check.ts';
 import { type Ground, openStage, type Stage } from './stage.ts';
 
@@ -48,9 +49,9 @@ export async function judged(name: string, ground: Ground, problemsIn: (stage: S
   const began = performance.now();
   const stage = await openStage(ground);
   try {
-    return { name, problems: await problemsIn(stage), ms: performance.now() - began };
-  } catch (error) {
-    return { name, problems: [error instanceof Error ? (error.stack ?? error.message) : String(error)], ms: performance.now() - began };
+    const problems = await problemsIn(stage).catch((error: unknown) => [error instanceof Error ? (error.stack ?? error.message) : String(error)]);
+    if (problems.length > 0) await sandboxes.wentWrong(name, stage.host.dir);
+    return { name, problems, ms: performance.now() - began };
   } finally {
     await stage.dispose();
   }

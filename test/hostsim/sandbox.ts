@@ -5,8 +5,15 @@ import { join } from 'node:path';
 
 const SWEEP = join(import.meta.dirname, 'sweep.sh');
 
-/** The folders of all that were made; and what is waited for before one is swept: nothing, unless somebody wants to see it first. */
-export const sandboxes = { dirs: [] as string[], beforeSweep: (): Promise<void> => Promise.resolve() };
+/**
+ * The folders of all that were made; what is waited for before one is swept; and what is done with one in which something
+ * went wrong that no test framework knows of yet: nothing, unless somebody wants to see them first.
+ */
+export const sandboxes = {
+  dirs: [] as string[],
+  beforeSweep: (): Promise<void> => Promise.resolve(),
+  wentWrong: (_what: string, _dir: string): Promise<void> => Promise.resolve(),
+};
 
 /** A folder of its own and a record of all that was started or made outside it, removed with it. */
 export interface Sandbox {

@@ -23,5 +23,5 @@ describe.each(['daemon', 'cron'] as const)('a day of fifty containers that come 
     // Else nothing happened.
     expect(lived.containers).toBeGreaterThan(80);
     for (const action of ['gpu.allocation.observed', 'gpu.allocation.released', 'gpu.orphan.ended', 'container.idle.warned', 'container.idle.final', 'container.idle.stopped', 'container.removed']) expect(Object.keys(lived.done)).toContain(action);
-  }, 60_000);
+  }, 180_000);
 });

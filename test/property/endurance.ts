@@ -21,7 +21,7 @@ import { BOOT } from './host.ts';
 import { benchOf, passOptions } from './ports.ts';
 
 /*
- * Months of a host in minutes. Real: the passes and rules, the ledger on a disk, opened anew by each pass as its process
+ * Months of a host in minutes. Real: the passes and rules, the ledger's file, opened anew by each pass as its process
  * would, the event file, logrotate, and the daemon's loop or the shipped cron file. Simulated: the clock, and what the
  * engine, the driver and /proc say. All passes share this process.
  */
@@ -52,8 +52,9 @@ export interface Stage {
   readonly ledgerBytes: number;
   readonly rssBytes: number;
   readonly heapBytes: number;
-  /** Median time of the passes since the stage before, without the host around them, milliseconds. */
+  /** Processor time of a pass since the stage before, milliseconds: the median and the most. A busy machine changes it little. */
   readonly passMs: number;
+  readonly longestMs: number;
 }
 
 export interface Endured {
@@ -149,19 +150,20 @@ function lifeOf(options: EnduranceOptions, begin: number): Life {
     tally.latestMs = Math.max(tally.latestMs, now - slotAt);
     world.advance(now);
     const id = `pass-${String(tally.ran).padStart(8, '0')}`;
-    const began = performance.now();
+    const began = process.cpuUsage();
     const ledger = openLedger({ file: files.ledger, now: () => now, mode: 'write' });
     const sink = files.log.sinkFor({ id, job, now: () => now, rotate: now >= rotateAt });
     if (now >= rotateAt) rotateAt += options.rotateEveryMs;
     const { exit, later } = await onePass({ world, ledger, sink, now, id, job });
     sink.close();
     ledger.close();
-    times.push(performance.now() - began);
+    const { user, system } = process.cpuUsage(began);
+    times.push((user + system) / 1000);
     now = Math.max(now, later);
     tally.ran += 1;
     tally.exits[exit] = (tally.exits[exit] ?? 0) + 1;
     if (slotAt - begin < ((stages.length + 1) * options.days * DAY) / STAGES - 10 * MINUTE) return;
-    stages.push(stageAt(files.ledger, { day: Math.round((slotAt - begin) / (DAY / 10)) / 10, passMs: medianOf(times) }, options.tell));
+    stages.push(stageAt(files.ledger, { day: Math.round((slotAt - begin) / (DAY / 10)) / 10, passMs: medianOf(times), longestMs: Math.max(...times) }, options.tell));
     times = [];
   };
   return {
@@ -177,7 +179,7 @@ function medianOf(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-function stageAt(ledgerFile: string, since: Pick<Stage, 'day' | 'passMs'>, tell: EnduranceOptions['tell']): Stage {
+function stageAt(ledgerFile: string, since: Pick<Stage, 'day' | 'passMs' | 'longestMs'>, tell: EnduranceOptions['tell']): Stage {
   globalThis.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
   const stage: Stage = { ...since, ledgerBytes: statSync(ledgerFile).size, rssBytes: rss, heapBytes: heapUsed };

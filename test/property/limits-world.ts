@@ -8,6 +8,7 @@ import type { ContainerCounters, KeepAlive, WarningStage } from '../../src/model
 import type { InspectedContainer } from '../../src/model/container.ts';
 import type { ContainerTarget } from '../../src/model/decision.ts';
 import type { Gpu } from '../../src/model/device.ts';
+import type { GpuctlEvent } from '../../src/model/event.ts';
 import { complete } from '../../src/model/observation.ts';
 import { misread, read, type Reading, unsupported } from '../../src/model/reading.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
@@ -67,6 +68,10 @@ export interface World {
   readonly wrong: readonly (Span & { readonly byMs: number })[];
   readonly reboots: readonly number[];
   readonly limitsConfigured: boolean;
+  /** Not given: nothing is ever too much. */
+  readonly budgets?: PassParts['budgets'];
+  /** When an admin runs every pass with --over-budget. */
+  readonly overBudget?: readonly Span[];
 }
 
 /** One thing that gpuctl did, with the pass that did it. */
@@ -84,7 +89,12 @@ export interface Lived {
   readonly deeds: readonly Deed[];
   /** True times of all passes. */
   readonly passes: readonly number[];
+  /** What the breaker told, and when. */
+  readonly trips: readonly { readonly at: number; readonly job: Job; readonly facts: GpuctlEvent['facts'] }[];
 }
+
+/** Every container is uid 1000's, and this is called with what he may read after each pass. */
+export type Reader = (pass: { readonly at: number; readonly job: Job; readonly why: object | undefined }) => void;
 
 export const exampleContainer: WorldContainer = {
   name: 'job', n: 1, createdAt: 0, starts: [0], removedAt: Infinity, cpu: [], gpu: [], network: [], unread: [], labels: {}, claims: true, keeps: [],
@@ -105,7 +115,7 @@ const overlap = (spans: readonly Span[], from: number, until: number): number =>
 export const config: Config = defaultConfig();
 
 /** Lives through the whole world, pass by pass. */
-export async function live(world: World): Promise<Lived> {
+export async function live(world: World, reader?: Reader): Promise<Lived> {
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'gpuctl-month-'));
   const state = { true: 0, pass: 0, job: 'sample' as Job };
   const wall = (at: number): number => BEGIN + at + (world.wrong.find((span) => covers([span], at))?.byMs ?? 0);
@@ -115,6 +125,7 @@ export async function live(world: World): Promise<Lived> {
   const removed = new Set<number>();
   const deeds: Deed[] = [];
   const passes: number[] = [];
+  const trips: Lived['trips'][number][] = [];
   const alive = (): readonly WorldContainer[] => world.containers.filter((each) => each.createdAt <= state.true && state.true < each.removedAt && !removed.has(each.n));
   const seen = (each: WorldContainer): InspectedContainer => inspected(each, { world, at: state.true, stoppedAt: stopped.get(each.n) ?? null, wall });
   const deed = (what: Deed['what'], kind: Deed['kind'], target: ContainerTarget): void => {
@@ -124,10 +135,12 @@ export async function live(world: World): Promise<Lived> {
   const kind = (): 'idle' | 'runtime' => (state.job === 'enforce-runtime' ? 'runtime' : 'idle');
   const { recordWarning } = ledger.limits;
   const parts: PassParts = {
-    host: 'gpu01', stopping: () => null, actor: null, ownerOf: () => null, sink: { emit: () => {} }, ledger,
+    host: 'gpu01', stopping: () => null, actor: null, ownerOf: () => 'somebody', ledger,
+    sink: { emit: ({ action, facts }) => { if (action === 'breaker.tripped') trips.push({ at: state.true, job: state.job, facts }); } },
+    ...(reader !== undefined && { users: { uidOf: () => 1000, requests: { take: () => ({ requests: [], refused: [] }) }, exports: { writePublic: () => {}, writeWhys: (byUid) => { reader({ at: state.true, job: state.job, why: byUid.get(1000) }); } } } }),
     clock: { now, monotonicMs: () => state.true, sleep: async () => {}, boot: () => bootClock(world, state.true) },
     observer: { observe: async () => snapshotAt(alive().map((each) => ({ each, container: seen(each) })), { world, at: state.true, takenAt: now() }), look: notAsked, glance: notAsked },
-    budgets: { stop: { count: 1000, sharePercent: null }, remove: { count: 1000, sharePercent: null } },
+    budgets: world.budgets ?? { stop: { count: 1000, sharePercent: null }, remove: { count: 1000, sharePercent: null } },
     policy: {
       permit: { uids: new Set(), units: [], names: [] }, deviceLabels: [], confirmAfterMs: 2000, toleranceMiB: 1024,
       rulesOf: () => ({ gpuHoldAfterStopMs: 0, createdTimeoutMs: null, protected: false, infrastructure: false }),
@@ -160,12 +173,12 @@ export async function live(world: World): Promise<Lived> {
     for (const wish of wishesAt(world, { since: passes.at(-1) ?? -1, at, wall })) ledger.limits.recordKeepAlive(wish);
     passes.push(at);
     const story = STORIES[job as keyof typeof STORIES];
-    const report: PassReport = await runPass(parts, { id: `pass-${String(state.pass).padStart(6, '0')}`, job, dryRun: false, acts: true, records: true, overBudget: false, devices: [] }, story);
+    const report: PassReport = await runPass(parts, { id: `pass-${String(state.pass).padStart(6, '0')}`, job, dryRun: false, acts: true, records: true, overBudget: covers(world.overBudget ?? [], at), devices: [] }, story);
     if (report.exit === 70) throw new Error('a bug');
   }
   ledger.close();
   rmSync(dir, { recursive: true });
-  return { deeds, passes };
+  return { deeds, passes, trips };
 }
 
 /** The boot clock is never wrong. */

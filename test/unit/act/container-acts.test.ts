@@ -68,6 +68,10 @@ describe('stopping a container', () => {
     expect(await bench(looks, answer).actor.stopContainer(target, 60)).toMatchObject({ detail });
   });
 
+  it.each([['removed', gone], ['started', there('running', 2000)], [undefined, there('exited')]] as const)('knows that one it has stopped is %s since', async (since, look) => {
+    expect((await bench([there('running'), look], ok).actor.stopContainer(target, 60)).since).toBe(since);
+  });
+
   it('never stops one that was never started', async () => {
     const { actor, asked } = bench([there('running', null)]);
     expect(await actor.stopContainer({ ...target, startedAt: null }, 60)).toMatchObject({ result: 'refused' });

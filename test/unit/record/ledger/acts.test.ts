@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { openLedger } from '../../../../src/record/ledger/open.ts';
 import { testFolder } from '../folders.ts';
-import { NOW, target, testLedger } from './hosts.ts';
+import { DAY, NOW, target, testLedger } from './hosts.ts';
 
 const ended = { result: 'done', reason: null, detail: 'gone after TERM' } as const;
 
@@ -61,6 +61,41 @@ describe('an act', () => {
     expect({ ...db.prepare('SELECT result, reason, detail, begun_at, acts.ended_at, exit FROM acts JOIN passes ON id = pass_id').get() })
       .toEqual({ result: 'refused', reason: 'identity-changed', detail: 'd', begun_at: NOW, ended_at: NOW + 1, exit: 4 });
     db.close();
+  });
+});
+
+describe('the background of the history', () => {
+  it('goes after 30 days: passes that ended well and did nothing, and warnings that were given; the rest stays for 400', () => {
+    const { ledger, file } = testLedger();
+    const pass = (id: string, at: number, more: { readonly verb?: 'warn' | 'kill'; readonly exit?: number; readonly told?: boolean } = {}): void => {
+      ledger.beginPass({ id, job: 'check-idle', startedAt: at });
+      if (more.verb !== undefined) ledger.endAct(ledger.beginAct(id, more.verb, target, at), ended, at);
+      ledger.endPass(id, at, more.exit ?? 0);
+      if (more.told !== false) ledger.markPassesTold([id]);
+    };
+    const left = (): readonly string[] => {
+      const db = new DatabaseSync(file, { readOnly: true });
+      const rows = db.prepare('SELECT id, group_concat(verb) AS verbs FROM passes LEFT JOIN acts ON pass_id = id GROUP BY passes.rowid').all();
+      db.close();
+      return rows.map(({ id, verbs }) => `${String(id)} ${String(verbs)}`);
+    };
+    pass('plain', NOW);
+    pass('warned', NOW + 1, { verb: 'warn' });
+    pass('killed', NOW + 2, { verb: 'kill' });
+    pass('failed', NOW + 3, { exit: 4 });
+    pass('untold', NOW + 4, { told: false });
+    ledger.beginPass({ id: 'cut off', job: 'check-idle', startedAt: NOW + 5 });
+    ledger.beginAct('cut off', 'warn', target, NOW + 5);
+    pass('a month', NOW + 29 * DAY);
+    pass('later', NOW + 29 * DAY + 1);
+    expect(left()).toHaveLength(8);
+    pass('and', NOW + 31 * DAY);
+    pass('a day', NOW + 31 * DAY + 1);
+    expect(left().slice(0, 4)).toEqual(['killed kill', 'failed null', 'untold null', 'cut off warn']);
+    expect(ledger.untoldActs('a day')).toHaveLength(1);
+    pass('a year', NOW + 401 * DAY);
+    pass('on', NOW + 401 * DAY + 1);
+    expect(left().map((row) => row.split(' ')[0])).not.toContain('killed');
   });
 });
 

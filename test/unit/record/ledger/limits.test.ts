@@ -83,7 +83,7 @@ describe('the rest', () => {
     ledger.recordObservation(engine([container('b')]), [], nobody, NOW);
     ledger.limits.recordDeviceUse([{ gpuUuid: GPU0, at: NOW, utilizationPercent: 1 }]);
     for (const prefix of ['a', 'b']) ledger.limits.recordWarning({ containerId: idOf(prefix), startedAt: null, kind: 'runtime', stage: 'final', at: NOW });
-    for (const [pass, at] of [['1', NOW + 91 * DAY], ['2', NOW + 91 * DAY + 1]] as const) {
+    for (const [pass, at] of [['1', NOW + 31 * DAY], ['2', NOW + 31 * DAY + 1]] as const) {
       ledger.beginPass({ id: pass, job: 'sample', startedAt: at });
       ledger.endPass(pass, at, 0);
     }

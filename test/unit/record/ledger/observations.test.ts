@@ -1,6 +1,7 @@
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { Container } from '../../../../src/model/container.ts';
-import { claim, container, DAY, engine, ENGINE, GPU0, GPU1, HOUR, idOf, MIG, nobody, NOW, testLedger } from './hosts.ts';
+import { claim, container, DAY, engine, ENGINE, GPU0, GPU1, HOUR, idOf, MIG, nobody, NOW, target, testLedger } from './hosts.ts';
 
 const run = { containerId: idOf('a'), startedAt: NOW - HOUR, gpuUuid: GPU0, migUuid: null };
 
@@ -184,6 +185,30 @@ describe('what is old', () => {
     }
     const known = new Set(ledger.history().knownContainerIds);
     expect([known.size, known.has(idOf('b')), made(20_000).every(({ id }) => known.has(id))]).toEqual([20_001, true, true]);
+  });
+
+  it('is as well, however young, what is more than fifty thousand allocations or a hundred thousand acts; what is not over stays', () => {
+    const { ledger, file } = testLedger();
+    ledger.recordObservation(engine([container('a'), container('b')]), [claim('a'), claim('b', { gpuUuid: GPU1 })], nobody, NOW);
+    ledger.release(run, 'gone', NOW);
+    ledger.beginPass({ id: 'cut off', job: 'release-stale', startedAt: NOW });
+    ledger.beginAct('cut off', 'kill', target, NOW);
+    const db = new DatabaseSync(file);
+    db.exec(`
+      WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50100)
+      INSERT INTO allocations (container_id, container_name, gpu_uuid, observed_at, released_at) SELECT i, 'x', '${GPU0}', ${NOW}, ${NOW} FROM n;
+      WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100)
+      INSERT INTO acts (pass_id, verb, target, begun_at, ended_at) SELECT 'cut off', 'release', '{}', ${NOW}, ${NOW} FROM n`);
+    const count = (table: string): unknown => db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n'];
+    for (const id of ['1', '2']) {
+      ledger.beginPass({ id, job: 'sample', startedAt: NOW });
+      ledger.endPass(id, NOW, 0);
+    }
+    // Two allocations and one act of the beginning: of containers that are there, and untold.
+    expect([count('allocations'), count('acts')]).toEqual([50_002, 100_001]);
+    expect(ledger.history().allocations.map(({ containerId }) => containerId)).toEqual([idOf('a'), idOf('b')]);
+    expect(ledger.untoldActs('2')).toHaveLength(1);
+    db.close();
   });
 
   it('is not forgotten because of one pass under a clock that jumped ahead', () => {

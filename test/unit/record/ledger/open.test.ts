@@ -289,6 +289,39 @@ describe('a ledger opened to read', () => {
     writer.close();
   });
 
+  it('tells one state of it, also where a pass wrote and closed it in the middle of the reading', () => {
+    const file = join(testFolder(), 'ledger.db');
+    filledLedger(file);
+    let looks = 0;
+    const reader = openLedger({ file, mode: 'read', now: () => {
+      looks += 1;
+      if (looks === 1) {
+        const writer = open(file);
+        writer.quarantine(GPU0, NOW);
+        writer.recordObservation(engine([container('z')]), [], nobody, NOW);
+        writer.close();
+      }
+      return NOW;
+    } });
+    const { quarantined, knownContainerIds } = reader.history();
+    expect([looks, quarantined.toSorted(), knownContainerIds.includes(idOf('z'))]).toEqual([2, [GPU0, GPU1].toSorted(), true]);
+    expect(reader.history().quarantined).toHaveLength(2);
+    reader.close();
+    expect(readdirSync(join(file, '..'))).toEqual(['ledger.db']);
+  });
+
+  it('takes no more memory than what is read of it, however large its history is', () => {
+    const file = join(testFolder(), 'ledger.db');
+    filledLedger(file);
+    sql(file, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) INSERT INTO acts (pass_id, verb, target, begun_at, ended_at, detail) SELECT 'p', 'warn', '{}', 0, 0, hex(zeroblob(500000)) FROM n");
+    expect(statSync(file).size).toBeGreaterThan(150e6);
+    const { rss } = process.memoryUsage();
+    const ledger = open(file, 'read');
+    expect([ledger.unreadable, ledger.history().quarantined]).toEqual([null, [GPU1]]);
+    expect(process.memoryUsage().rss - rss).toBeLessThan(75e6);
+    ledger.close();
+  });
+
   it('cannot be written, whether it exists or not', () => {
     const folder = testFolder();
     filledLedger(join(folder, 'there.db'));
