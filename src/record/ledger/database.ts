@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { damaged } from './errors.ts';
 import { checkVersion, LEDGER_VERSION, migrate } from './migrations.ts';
 import { inTransaction } from './store.ts';
@@ -25,16 +26,14 @@ export function openWritable(file: string): DatabaseSync {
   });
 }
 
-/** Opens a sound ledger of this version without changing it; null: it is of an older version, which only a pass can bring up. */
-export function openReadOnly(file: string): DatabaseSync | null {
-  return checked(new DatabaseSync(file, { timeout: BUSY_MS, readOnly: true }), file);
-}
-
-/** The same for a ledger's bytes, which become the database's. A copy has no -wal, so its header must not ask for one. */
-export function openCopy(bytes: Buffer, file: string): DatabaseSync | null {
-  if (bytes[READ_VERSION_AT] === WAL_VERSION) bytes.fill(1, WRITE_VERSION_AT, READ_VERSION_AT + 1);
-  const db = closedOnError(new DatabaseSync(':memory:'), (empty) => { empty.deserialize(bytes); });
-  return checked(db, file);
+/**
+ * Opens a sound ledger of this version without changing it; null: it is of an older version, which only a pass can bring
+ * up. `atRest`: nobody has it open. Nothing is made beside it then; but a change of it is not noticed either, and must be by the caller.
+ */
+export function openReadOnly(file: string, atRest: boolean): DatabaseSync | null {
+  const url = pathToFileURL(file);
+  if (atRest) url.searchParams.set('immutable', '1');
+  return checked(new DatabaseSync(url, { timeout: BUSY_MS, readOnly: true }), file);
 }
 
 function checked(db: DatabaseSync, file: string): DatabaseSync | null {
@@ -54,8 +53,6 @@ export function openNothing(): DatabaseSync {
 
 /** Where SQLite's header keeps the version that a writer must know (https://www.sqlite.org/fileformat.html, 2026-11). */
 const WRITE_VERSION_AT = 18;
-const READ_VERSION_AT = 19;
-const WAL_VERSION = 2;
 const NEWEST_WRITE_VERSION = 2;
 
 /**
@@ -83,13 +80,13 @@ function closedOnError(db: DatabaseSync, work: (db: DatabaseSync) => void): Data
   }
 }
 
-/** Tables of a month of samples: checking them costs more than all the rest of a pass. */
-const BULK: ReadonlySet<string> = new Set(['samples', 'device_use']);
-
 /**
- * Everything is checked where the last pass did not come to its end, which is what damage in the samples leads to as
- * well; all but the samples otherwise.
+ * Tables of a month of samples and of a year of what was done, from which no pass decides anything: checking them costs
+ * more than all the rest of it, and the more the older the ledger is.
  */
+const BULK: ReadonlySet<string> = new Set(['samples', 'device_use', 'passes', 'acts']);
+
+/** Everything is checked where the last pass did not come to its end, which is what damage in these leads to as well; all but them otherwise. */
 function checkSound(db: DatabaseSync, file: string): void {
   const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name").all().map((row) => String(row['name']));
   const whole = !tables.includes('passes') || !hasEnded(db) || !tables.some((name) => BULK.has(name));

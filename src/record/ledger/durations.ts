@@ -1,6 +1,6 @@
-import type { DatabaseSync } from 'node:sqlite';
 import { asLedgerError, LedgerError } from './errors.ts';
 import { openExisting } from './read.ts';
+import type { Store } from './store.ts';
 
 /** The latest runs tell how long the next one is likely to take. */
 const LATEST = 200;
@@ -16,7 +16,7 @@ export interface Durations {
 /** Reads how long passes took. Writes nothing, and throws for nothing that a ledger can be. */
 export function readDurations(file: string): Durations {
   try {
-    const { ledger, unreadable } = openExisting(file, (db) => db);
+    const { ledger, unreadable } = openExisting(file, (store) => store);
     return ledger === null ? { byJob: new Map(), unreadable } : { byJob: readAndClose(ledger), unreadable: null };
   } catch (error) {
     const known = asLedgerError(error, file);
@@ -25,17 +25,17 @@ export function readDurations(file: string): Durations {
   }
 }
 
-function readAndClose(db: DatabaseSync): ReadonlyMap<string, readonly number[]> {
+function readAndClose(store: Store): ReadonlyMap<string, readonly number[]> {
   try {
-    return durationsIn(db);
+    return store.read(() => durationsIn(store));
   } finally {
-    db.close();
+    store.close();
   }
 }
 
 /** A pass without an end was killed, and one that ended before it began ran under a clock that jumped: neither says anything. */
-function durationsIn(db: DatabaseSync): ReadonlyMap<string, readonly number[]> {
-  const rows = db.prepare(`
+function durationsIn(store: Store): ReadonlyMap<string, readonly number[]> {
+  const rows = store.prepare(`
     SELECT job, ms FROM (
       SELECT job, ended_at - started_at AS ms, row_number() OVER (PARTITION BY job ORDER BY rowid DESC) AS age
       FROM passes WHERE ended_at >= started_at

@@ -60,8 +60,9 @@ const ALLOCATIONS = `
   SELECT container_id AS containerId, container_name AS containerName, started_at AS startedAt, gpu_uuid AS gpuUuid,
     mig_uuid AS migUuid, owner, observed_at AS observedAt, released_at AS releasedAt, release_reason AS releaseReason
   FROM allocations
-  WHERE superseded_at IS NULL
-    AND (released_at IS NULL OR EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1))
+  WHERE number IN (
+    SELECT number FROM allocations WHERE superseded_at IS NULL AND released_at IS NULL
+    UNION SELECT number FROM containers CROSS JOIN allocations ON container_id = id WHERE present = 1 AND superseded_at IS NULL)
   ORDER BY container_id, gpu_uuid, ifnull(mig_uuid, ''), number`;
 
 type OpenDebtRow = NonNullable<History['resetDebts']>[number];

@@ -62,8 +62,8 @@ function managedIn(store: Store): Pick<LimitsLedger, 'firstStarts' | 'onceManage
 }
 
 const DAY_MS = 24 * 3_600_000;
-/** Of a container that is not there any more, nothing said of it matters for longer. */
-const KEEP_GONE_MS = 90 * DAY_MS;
+/** Of a container that is not there any more, nothing said of it matters for longer; and each pass reads all warnings. */
+const KEEP_GONE = [['warnings WHERE at < ?', 30 * DAY_MS], ['keep_alives WHERE until < ?', 90 * DAY_MS]] as const;
 
 /** Forgets what is old; part of the end of a pass. `keepSamplesMs`: how long samples live. */
 export function pruningLimits(store: Store, keepSamplesMs: number): (now: number) => void {
@@ -71,14 +71,13 @@ export function pruningLimits(store: Store, keepSamplesMs: number): (now: number
   const uses = store.prepare('DELETE FROM device_use WHERE at < ?');
   // A container that was not seen since has no sample that is younger.
   const runs = store.prepare('DELETE FROM runs WHERE NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND last_seen_at >= ?)');
-  const gone = ['warnings WHERE at < ?', 'keep_alives WHERE until < ?'].map((what) =>
-    store.prepare(`DELETE FROM ${what} AND NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1)`));
+  const gone = KEEP_GONE.map(([what, keepMs]) => ({ keepMs, statement: store.prepare(`DELETE FROM ${what} AND NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id AND present = 1)`) }));
   const managed = store.prepare('DELETE FROM managed WHERE NOT EXISTS (SELECT 1 FROM containers WHERE id = container_id)');
   return (now) => {
     samples.run(now - keepSamplesMs);
     uses.run(now - keepSamplesMs);
     runs.run(now - keepSamplesMs);
-    for (const each of gone) each.run(now - KEEP_GONE_MS);
+    for (const { keepMs, statement } of gone) statement.run(now - keepMs);
     managed.run();
   };
 }

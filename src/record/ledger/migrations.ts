@@ -361,6 +361,12 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE passes ADD COLUMN told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1));
   UPDATE passes SET told = 1;
   CREATE INDEX passes_untold ON passes (id) WHERE told = 0;
+  CREATE INDEX passes_ended ON passes (job) WHERE ended_at IS NOT NULL;
+
+  -- A year of allocations that are over must not be gone through to find those that matter.
+  CREATE INDEX allocations_open ON allocations (number) WHERE released_at IS NULL AND superseded_at IS NULL;
+  CREATE INDEX allocations_by_release ON allocations (released_at) WHERE released_at IS NOT NULL;
+  CREATE INDEX allocations_by_superseding ON allocations (superseded_at) WHERE superseded_at IS NOT NULL;
 
   ALTER TABLE host ADD COLUMN engine_kind TEXT;
   UPDATE host SET engine_kind = CASE WHEN engine_id IS NOT NULL THEN 'docker' WHEN EXISTS (SELECT 1 FROM containers) THEN 'podman' END;

@@ -54,9 +54,9 @@ function seeingContainers(store: Store): (engine: EngineView, at: number) => voi
       started_at = ifnull(excluded.started_at, started_at),
       first_started_at = min(ifnull(first_started_at, excluded.started_at), ifnull(excluded.started_at, first_started_at))`);
   const supersede = store.prepare(`
-    UPDATE allocations SET superseded_at = ? WHERE superseded_at IS NULL AND EXISTS (
-      SELECT 1 FROM containers WHERE id = container_id AND present = 1
-        AND containers.started_at IS NOT NULL AND containers.started_at IS NOT allocations.started_at)`);
+    UPDATE allocations SET superseded_at = ? WHERE number IN (
+      SELECT number FROM containers CROSS JOIN allocations ON container_id = id
+      WHERE present = 1 AND superseded_at IS NULL AND containers.started_at IS NOT NULL AND containers.started_at IS NOT allocations.started_at)`);
   const lapse = lapsingAcceptances(store);
   return (engine, at) => {
     absent.run();

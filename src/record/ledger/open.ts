@@ -1,6 +1,5 @@
 import { closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
 import type { HealthUpdate } from '../../model/health.ts';
 import type { LastPass } from '../../model/metrics.ts';
 import type { ConditionLedger, KernelLogLedger, Ledger, LimitsLedger, NoticeLedger, ResetLedger } from '../../passes/ports.ts';
@@ -24,7 +23,7 @@ import { passesIn } from './passes.ts';
 import { openExisting } from './read.ts';
 import { resetsIn } from './resets.ts';
 import { setLedgerAside, syncFolder } from './set-aside.ts';
-import { storeOn } from './store.ts';
+import { type Store, storeOn } from './store.ts';
 
 const KEEP_SAMPLES_MS = 30 * 24 * 3_600_000;
 
@@ -77,8 +76,8 @@ export function openLedger(options: LedgerOptions): OpenLedger {
 }
 
 function openToRead(options: LedgerOptions): OpenLedger {
-  const found = openExisting(options.file, (db) => ledgerOn(db, options));
-  return { ...(found.ledger ?? ledgerOn(openNothing(), options)), setAside: null, unreadable: found.unreadable };
+  const found = openExisting(options.file, (store) => ledgerOn(store, options));
+  return { ...(found.ledger ?? ledgerOn(storeOn(openNothing(), options.file, false), options)), setAside: null, unreadable: found.unreadable };
 }
 
 function openToWrite(options: LedgerOptions): OpenLedger {
@@ -102,7 +101,7 @@ function openToWrite(options: LedgerOptions): OpenLedger {
 function openSound(options: LedgerOptions): LedgerMethods {
   const db = openWritable(options.file);
   try {
-    return ledgerOn(db, options);
+    return ledgerOn(storeOn(db, options.file, true), options);
   } catch (error) {
     db.close();
     throw error;
@@ -118,8 +117,7 @@ function createFile(file: string): void {
 
 type LedgerMethods = Omit<OpenLedger, 'setAside' | 'unreadable'>;
 
-function ledgerOn(db: DatabaseSync, { file, now, mode, keepSamplesMs = KEEP_SAMPLES_MS }: LedgerOptions): LedgerMethods {
-  const store = storeOn(db, file, mode === 'write');
+function ledgerOn(store: Store, { now, keepSamplesMs = KEEP_SAMPLES_MS }: LedgerOptions): LedgerMethods {
   return {
     history: historyIn(store, now),
     ...passesIn(store, keepSamplesMs),

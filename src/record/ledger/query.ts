@@ -1,12 +1,11 @@
-import type { DatabaseSync } from 'node:sqlite';
 import type { Target, Verb } from '../../model/decision.ts';
 import { openExisting } from './read.ts';
+import type { Store } from './store.ts';
 
 /** One thing that happened, as the ledger remembers it. Instants are milliseconds since 1970 UTC. */
 export type Happening =
   | { readonly kind: 'act'; readonly at: number; readonly job: string; readonly verb: Verb; readonly target: Target; readonly result: string | null; readonly reason: string | null; readonly detail: string | null; readonly owner: string | null }
   | { readonly kind: 'held'; readonly at: number; readonly containerId: string; readonly containerName: string; readonly gpuUuid: string; readonly migUuid: string | null; readonly owner: string | null }
-  | { readonly kind: 'warned'; readonly at: number; readonly containerId: string; readonly containerName: string | null; readonly limit: string; readonly stage: string; readonly owner: string | null }
   | { readonly kind: 'pass'; readonly at: number; readonly job: string; readonly exit: number | null; readonly ended: boolean };
 
 /** `happenings` null: the ledger could not be read, `unreadable` says why. */
@@ -17,11 +16,11 @@ export interface HistoryAnswer {
 
 /** All that happened since then, oldest first. Reads only; a ledger that does not exist remembers nothing. Throws LedgerError for one of a newer gpuctl. */
 export function queryHistory(file: string, since: number): HistoryAnswer {
-  const { ledger, unreadable } = openExisting(file, (db) => {
+  const { ledger, unreadable } = openExisting(file, (store) => {
     try {
-      return [...actsIn(db, since), ...allocationsIn(db, since), ...warningsIn(db, since), ...passesIn(db, since)].toSorted((a, b) => a.at - b.at);
+      return store.read(() => [actsIn, allocationsIn, passesIn].flatMap((happenings) => happenings(store, since))).toSorted((a, b) => a.at - b.at);
     } finally {
-      db.close();
+      store.close();
     }
   });
   return { happenings: unreadable === null ? (ledger ?? []) : null, unreadable };
@@ -30,8 +29,8 @@ export function queryHistory(file: string, since: number): HistoryAnswer {
 /** The container's owner as the allocation that was current then, or last, names it. */
 const OWNER = '(SELECT owner FROM allocations WHERE container_id = :id ORDER BY number DESC LIMIT 1)';
 
-function actsIn(db: DatabaseSync, since: number): readonly Happening[] {
-  const rows = db.prepare(`
+function actsIn(store: Store, since: number): readonly Happening[] {
+  const rows = store.prepare(`
     SELECT begun_at AS at, ifnull(job, '?') AS job, verb, target, result, reason, detail,
       ${OWNER.replace(':id', "json_extract(target, '$.containerId')")} AS owner
     FROM acts LEFT JOIN passes ON passes.id = pass_id WHERE begun_at >= ? ORDER BY number`).all(since);
@@ -43,8 +42,8 @@ function actsIn(db: DatabaseSync, since: number): readonly Happening[] {
 }
 
 /** When a container was first seen to hold a device; that it was released again is an act. */
-function allocationsIn(db: DatabaseSync, since: number): readonly Happening[] {
-  const rows = db.prepare(`
+function allocationsIn(store: Store, since: number): readonly Happening[] {
+  const rows = store.prepare(`
     SELECT container_id, container_name, gpu_uuid, mig_uuid, owner, observed_at FROM allocations WHERE observed_at >= ? ORDER BY number`).all(since);
   return rows.map((row) => ({
     kind: 'held', at: Number(row['observed_at']), containerId: String(row['container_id']), containerName: String(row['container_name']),
@@ -52,18 +51,9 @@ function allocationsIn(db: DatabaseSync, since: number): readonly Happening[] {
   }));
 }
 
-function warningsIn(db: DatabaseSync, since: number): readonly Happening[] {
-  const rows = db.prepare(`
-    SELECT container_id, kind, stage, at, (SELECT name FROM containers WHERE id = container_id) AS name, ${OWNER.replace(':id', 'warnings.container_id')} AS owner
-    FROM warnings WHERE at >= ? ORDER BY at`).all(since);
-  return rows.map((row) => ({
-    kind: 'warned', at: Number(row['at']), containerId: String(row['container_id']), containerName: text(row['name']), limit: String(row['kind']), stage: String(row['stage']), owner: text(row['owner']),
-  }));
-}
-
 /** Passes that did not simply end well: the others are the background. */
-function passesIn(db: DatabaseSync, since: number): readonly Happening[] {
-  const rows = db.prepare('SELECT job, started_at, ended_at, exit FROM passes WHERE started_at >= ? AND (exit IS NULL OR exit NOT IN (0, 1)) ORDER BY rowid').all(since);
+function passesIn(store: Store, since: number): readonly Happening[] {
+  const rows = store.prepare('SELECT job, started_at, ended_at, exit FROM passes WHERE started_at >= ? AND (exit IS NULL OR exit NOT IN (0, 1)) ORDER BY rowid').all(since);
   return rows.map((row) => ({ kind: 'pass', at: Number(row['started_at']), job: String(row['job']), exit: row['exit'] === null ? null : Number(row['exit']), ended: row['ended_at'] !== null }));
 }
 
