@@ -15,7 +15,7 @@ export async function stopContainer(parts: ContainerActParts, target: ContainerT
   const reply = await parts.engine.stop(target.containerId, graceS);
   const ended = await whyNotStop(parts, target);
   // The last look counts, whatever the engine answered to the stop.
-  if (ended !== null && ended.reason !== 'container-unknown') return mayHaveActed(reply) ? { result: 'done', reason: null, detail: `it has stopped (grace ${graceS} s)${answerOf(reply)}` } : ended;
+  if (ended !== null && ended.reason !== 'container-unknown') return mayHaveActed(reply) ? { result: 'done', reason: null, detail: `it has stopped (grace ${graceS} s)${answerOf(reply)}`, ...sinceOf(ended) } : ended;
   if (!reply.ok) return { result: 'failed', reason: null, detail: `the engine: ${reply.why}` };
   return { result: 'failed', reason: null, detail: ended === null ? 'the engine says that it stopped, but it runs' : ended.detail };
 }
@@ -29,4 +29,9 @@ async function whyNotStop({ look }: ContainerActParts, { containerId, startedAt 
   if (state === 'unknown') return { result: 'refused', reason: 'container-unknown', detail: 'the engine does not say whether it runs' };
   if (!isLive(state)) return { result: 'already-gone', reason: 'already-stopped', detail: REASONS['already-stopped'] };
   return startedAt !== null && runsSince === startedAt ? null : { result: 'refused', reason: 'restarted', detail: REASONS.restarted };
+}
+
+function sinceOf({ reason }: ActResult): Pick<ActResult, 'since'> {
+  if (reason === 'gone') return { since: 'removed' };
+  return reason === 'restarted' ? { since: 'started' } : {};
 }

@@ -1,11 +1,14 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { FreeMig } from '../passes/free.ts';
-import type { ContainerOutlook } from '../passes/user-side.ts';
+import type { ContainerOutlook } from '../passes/container-outlook.ts';
 import { publicFile, whyFile } from '../record/exports.ts';
 
 /** More than any host has; what is larger was not written by gpuctl. */
 const MAX_BYTES = 16 * 1024 * 1024;
+
+/** Three samples are missing: what was so then says nothing about now. */
+export const TOO_OLD_MS = 15 * 60_000;
 
 /** `public.json`, as far as it is read here. */
 export interface PublicExport {

@@ -1,6 +1,6 @@
 import { createContainerActor } from '../act/container-actor.ts';
 import { type ContainerCommands, type EngineClient } from '../callout/engine.ts';
-import { type EffectiveLimits, exemptionsOf, limitsOf, type OwnerFacts } from '../config/limits.ts';
+import { type EffectiveLimits, exemptionFrom, limitsOf, type OwnerFacts } from '../config/limits.ts';
 import { isInfrastructure, isProtected, keepUntilOf, ownerOf, typeOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { LimitPolicy, LimitRules } from '../decide/limit-rules.ts';
@@ -57,8 +57,8 @@ interface RulesContext {
 function rulesOf(container: InspectedContainer, now: number, { config, users, limitsFor }: RulesContext): LimitRules {
   const { owner } = ownerOf(container, config, users.nameOf);
   const { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } = limitsFor({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) });
-  const exemptions = exemptionsOf({ owner }, now, config);
-  const exempt = (limit: 'idle_timeout' | 'max_runtime'): string | null => exemptions.find(({ from }) => from.includes(limit))?.reason ?? null;
+  const idleExemption = exemptionFrom('idle_timeout', { owner }, { config, now });
+  const runtimeExemption = exemptionFrom('max_runtime', { owner }, { config, now });
   return {
     owner,
     idleTimeoutMs: idle.value, idleTimeoutFrom: idle.from,
@@ -69,8 +69,9 @@ function rulesOf(container: InspectedContainer, now: number, { config, users, li
     idleChecks: limits.idleChecks.value,
     keepAliveMaxMs: limits.keepAliveMaxMs.value,
     keepUntilAt: keepUntilOf(container),
-    exemptFromIdle: exempt('idle_timeout'),
-    exemptFromRuntime: exempt('max_runtime'),
+    exemptFromIdle: idleExemption?.granted === true ? idleExemption.reason : null,
+    exemptFromRuntime: runtimeExemption?.granted === true ? runtimeExemption.reason : null,
+    idleExemption, runtimeExemption,
     protected: isProtected(container, config),
     infrastructure: isInfrastructure(container, config),
   };

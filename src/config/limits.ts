@@ -1,6 +1,6 @@
 import { type LimitKey, limitKeys, limitNames, type Limits } from './limit-fields.ts';
 import { keyText } from './mistake.ts';
-import type { Config, Exemption, Origin, OriginOf } from './types.ts';
+import type { Config, Origin, OriginOf } from './types.ts';
 
 /** What is known of the one whose container is judged. */
 export interface OwnerFacts {
@@ -58,10 +58,25 @@ export function limitValuesOf(facts: OwnerFacts, config: Config): Limits {
   return Object.fromEntries(Object.entries(limitsOf(facts, config)).map(([name, { value }]) => [name, value])) as unknown as Limits;
 }
 
-/** Live exemptions of an owner. An owner that is only claimed, and not trusted, has none: an exemption loosens. */
-export function exemptionsOf({ owner }: Pick<OwnerFacts, 'owner'>, now: number, config: Config): readonly Exemption[] {
-  if (owner === null || !config.limits.trustLabels.includes('owner')) return [];
-  return config.exemptions.filter(({ user, untilAt }) => user === owner && now < untilAt);
+/** An exemption that an admin wrote for an owner. */
+export interface OwnerExemption {
+  readonly reason: string;
+  /** Its last day, as the file has it: `2026-12-24`. */
+  readonly until: string;
+  /** False: it does not count, as the owner is only claimed, and not trusted. */
+  readonly granted: boolean;
+}
+
+/** The live exemption of an owner from one limit; null: there is none. An owner that is only claimed, and not trusted, is not granted it: an exemption loosens. */
+export function exemptionFrom(key: LimitKey, { owner }: Pick<OwnerFacts, 'owner'>, { config, now }: { readonly config: Config; readonly now: number }): OwnerExemption | null {
+  const listed = config.exemptions.find((each) => each.user === owner && now < each.untilAt && (each.from as readonly string[]).includes(key));
+  return listed === undefined ? null : { reason: listed.reason, until: lastDay(listed.untilAt), granted: config.limits.trustLabels.includes('owner') };
+}
+
+/** It ends with that day of this host's calendar. */
+function lastDay(untilAt: number): string {
+  const day = new Date(untilAt - 1);
+  return [day.getFullYear(), day.getMonth() + 1, day.getDate()].map((part) => String(part).padStart(2, '0')).join('-');
 }
 
 /** Every reading of the facts that leaves out some of what is not trusted, all of it first, none of it last. */

@@ -1,9 +1,9 @@
 import { renderInline } from './inline.ts';
 import { type LimitKey, limitKeys, limitNames } from './limit-fields.ts';
-import { exemptionsOf, limitsOf, type OwnerFacts } from './limits.ts';
+import { exemptionFrom, limitsOf, type OwnerExemption, type OwnerFacts } from './limits.ts';
 import { childrenOf, isTree } from './merge.ts';
 import { keyText, printable } from './mistake.ts';
-import type { Exemption, LoadedConfig, Origin, Value } from './types.ts';
+import type { LoadedConfig, Origin, Value } from './types.ts';
 import { renderDuration } from './units.ts';
 
 /** One effective value and where it comes from. */
@@ -18,11 +18,12 @@ export interface ShownValue {
   /** The level whose looser value was not granted; null: none. */
   readonly withheld: string | null;
   /** A live exemption of the owner from this limit, with its last day; not `granted`: it rests on a label that is not trusted. Not given: there is none. */
-  readonly exempt?: { readonly reason: string; readonly until: string; readonly granted: boolean };
+  readonly exempt?: OwnerExemption;
 }
 
 /** What `config show` tells; plain JSON. */
 export interface ConfigShow {
+  readonly schema: 1;
   readonly sources: readonly string[];
   /** Whose limits these are; null: the whole configuration. */
   readonly subject: OwnerFacts | null;
@@ -32,7 +33,7 @@ export interface ConfigShow {
 /** The whole configuration, or with `subject` the limits of that one at that instant. */
 export function showConfig(loaded: LoadedConfig, subject: OwnerFacts | null = null, now: number = Date.now()): ConfigShow {
   const values = subject === null ? settingsBelow(loaded, loaded.written, []) : limitsFor(loaded, subject, now);
-  return { sources: loaded.sources, subject, values };
+  return { schema: 1, sources: loaded.sources, subject, values };
 }
 
 function settingsBelow(loaded: LoadedConfig, value: Value, path: readonly (string | number)[]): readonly ShownValue[] {
@@ -48,15 +49,9 @@ function limitsFor({ config, originOf }: LoadedConfig, subject: OwnerFacts, now:
   const limits = limitsOf(subject, config, originOf);
   return limitKeys.map((key) => {
     const { value, ...whence } = limits[limitNames[key]];
-    return { key, value: written(key, value), ...whence, ...exemption(key, { subject, config, now }) };
+    const exempt = exemptionFrom(key, subject, { config, now });
+    return { key, value: written(key, value), ...whence, ...(exempt !== null && { exempt }) };
   });
-}
-
-function exemption(key: LimitKey, { subject, config, now }: { readonly subject: OwnerFacts; readonly config: LoadedConfig['config']; readonly now: number }): Pick<ShownValue, 'exempt'> {
-  const from = (each: Exemption): boolean => (each.from as readonly string[]).includes(key);
-  const listed = config.exemptions.find((each) => each.user === subject.owner && now < each.untilAt && from(each));
-  if (listed === undefined) return {};
-  return { exempt: { reason: listed.reason, until: new Date(listed.untilAt - 1).toISOString().slice(0, 10), granted: exemptionsOf(subject, now, config).some(from) } };
 }
 
 /** What stands behind the place that a value is from: what was not granted, and an exemption. */

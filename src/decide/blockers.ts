@@ -8,6 +8,7 @@ import type { EngineView } from '../model/container.ts';
 import { known } from '../model/reading.ts';
 import { counted, printable } from '../model/text.ts';
 import { isoTime } from '../model/time.ts';
+import { heldUpRemedy } from './held-up.ts';
 import type { Ownership } from './ownership.ts';
 import { containerIdsIn, managerIn, systemServiceIn } from './cgroup.ts';
 
@@ -43,22 +44,19 @@ function hard(kind: Blocker['kind'], what: string, wayOut: string): Blocker {
 function claimBlockers({ gpu, engine, claims }: BlockerFacts): readonly Blocker[] {
   if (engine.state === 'failed') return [hard('claims-unknown', `the container engine was not observed: ${engine.why}`, 'make the engine answer; gpuctl tries again at its next pass')];
   const mine = claims.filter((claim) => claim.gpuUuid === gpu.uuid && !claim.released);
-  return [...Map.groupBy(mine, (claim) => claim.containerId).values()].flatMap((ofOne) => {
-    const [claim] = ofOne;
-    return claim === undefined ? [] : [claimBlocker(claim, ofOne)];
-  });
+  return [...Map.groupBy(mine, (claim) => claim.containerId).values()].flatMap((ofOne) => ofOne.slice(0, 1).map((claim) => claimBlocker(claim, ofOne, heldUpRemedy(engine, claim.containerId))));
 }
 
-function claimBlocker(claim: Claim, all: readonly Claim[]): Blocker {
+function claimBlocker(claim: Claim, all: readonly Claim[], heldUp: string | null): Blocker {
+  if (claim.source === 'uninspected' && heldUp !== null) return hard('uninspected-container', `container ${claim.containerName}: ${claim.reference}; so it may claim any device`, heldUp);
   if (claim.source === 'uninspected') return hard('uninspected-container', `container ${claim.containerName} could not be inspected, so it may claim any device`, 'look why the engine cannot inspect it');
   const how = [...new Set(all.map((each) => `${each.source} ${each.reference}`))].join(', ');
   const end = ['created', 'exited', 'dead'].includes(claim.containerState) ? 'remove it, or wait until its hold has passed' : 'stop it, or wait for it to end';
   return hard('container-claim', `container ${claim.containerName} (${claim.containerState}) claims it by ${how}`, end);
 }
 
-function processBlockers({ gpu, ownership, processes }: BlockerFacts): readonly Blocker[] {
+function processBlockers({ gpu, ownership }: BlockerFacts): readonly Blocker[] {
   if (gpu.processes.state === 'unknown') return [hard('process-list-unknown', `its process list is not known: ${gpu.processes.why}`, 'nvidia-smi must answer in full')];
-  if (processes.state === 'failed') return [];
   const live = gpu.processes.processes.filter((row) => ownership.get(row.pid)?.kind !== 'ghost');
   return [...new Map(live.map((row) => [row.pid, row])).values()].map((row) => {
     const owner = ownership.get(row.pid);
@@ -76,9 +74,9 @@ function holderBlockers({ gpu, ownership, processes, rules }: BlockerFacts): rea
   return [...new Map(others.map((holder) => [holder.pid, holder])).values()].map((holder) => holderBlocker(holder, rules.pauseServices ?? []));
 }
 
-function whyPartial(processes: Observed<ProcessView>): string {
+function whyPartial(processes: Exclude<Observed<ProcessView>, { readonly state: 'complete' }>): string {
   if (processes.state === 'failed') return processes.why;
-  return processes.state === 'partial' ? processes.missing.map((gap) => `${gap.subject}: ${gap.why}`).slice(0, 3).join('; ') : '';
+  return processes.missing.slice(0, 3).map((gap) => `${gap.subject}: ${gap.why}`).join('; ');
 }
 
 function holderBlocker(holder: NodeHolder, pauseServices: readonly string[]): Blocker {
@@ -91,9 +89,10 @@ function holderBlocker(holder: NodeHolder, pauseServices: readonly string[]): Bl
 
 function wayOutOf({ pid, cgroups }: NodeHolder, service: string | null): string {
   if (service !== null) return `systemctl stop ${service}, or list it under reset.pause_services`;
-  const [container] = containerIdsIn(cgroups ?? []);
+  const paths = cgroups ?? [];
+  const [container] = containerIdsIn(paths);
   if (container !== undefined) return `stop container ${container.slice(0, 12)}`;
-  const manager = managerIn(cgroups ?? []);
+  const manager = managerIn(paths);
   return manager === null ? `end process ${pid}` : `it belongs to ${manager}: whoever runs it must end it`;
 }
 
@@ -129,7 +128,7 @@ function historyBlockers({ gpu, history, rules, now }: BlockerFacts): readonly B
   const paused = lastAt(history.vainPauses ?? [], gpu.uuid);
   if (now - paused < rules.cooldownMs && paused > last) blockers.push(hard('cool-down', `services were stopped for its reset at ${isoTime(paused)}, and it did not take place`, `wait until ${isoTime(paused + rules.cooldownMs)}`));
   const today = resetsToday(history, gpu.uuid, now);
-  if (history.quarantined.includes(gpu.uuid) || today >= rules.maxPerDay) blockers.push(hard('quarantine', `it is in quarantine: it was reset ${today} times in 24 hours`, `have the board checked, then: gpuctl quarantine clear ${gpu.uuid}`));
+  if (history.quarantined.includes(gpu.uuid) || today >= rules.maxPerDay) blockers.push(hard('quarantine', `it is in quarantine; it was reset ${counted(today, 'time')} in 24 hours`, `have the board checked, then: gpuctl quarantine clear ${gpu.uuid}`));
   return blockers;
 }
 

@@ -61,7 +61,7 @@ export function systemServiceIn(cgroups: readonly string[] | null): string | nul
   if (cgroups === null || managerIn(cgroups) !== null || containerIdsIn(cgroups).length > 0) return null;
   const services = new Set(cgroups.flatMap((path) => SYSTEM_SERVICE.exec(path)?.[1] ?? []));
   const [service] = services;
-  return services.size === 1 && service !== undefined ? service : null;
+  return services.size === 1 ? (service ?? null) : null;
 }
 
 const SYSTEM_SERVICE = /^\/(?:[^/]+\.slice\/)+([^/]+\.service)(?:\/|$)/;

@@ -37,7 +37,7 @@ const MAX_UNRESOLVED = 16;
 
 function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns: ReadonlySet<string>): Claims {
   if (!container.inspected) {
-    const reference: Reference = { source: 'uninspected', text: container.why, unresolved: 'every-device' };
+    const reference = { source: 'uninspected', text: container.why } as const;
     return { claims: everyDevice(facts.gpus).map((device) => claimOf(container, reference, device, false)), unresolved: [] };
   }
   // A release counts for the run of the container that it was made for, and never while the container is alive.
@@ -48,7 +48,7 @@ function configuredClaims(container: Container, facts: ClaimFacts, releasedRuns:
     unresolved: resolved
       .filter(({ devices }) => devices.length === 0)
       .slice(0, MAX_UNRESOLVED)
-      .map(({ reference }) => ({ containerId: container.id, containerName: container.name, source: reference.source, reference: reference.text })),
+      .map(({ reference }) => ({ containerId: container.id, containerName: container.name, source: reference.source, reference: shown(reference) })),
   };
 }
 
@@ -68,18 +68,26 @@ function runOf({ containerId, startedAt }: Pick<Allocation, 'containerId' | 'sta
   return `${containerId} ${startedAt}`;
 }
 
-function claimOf(container: Container, reference: Reference, device: NamedDevice, released: boolean): Claim {
+/** All that a claim says of its container. */
+type Claimant = Pick<Container, 'id' | 'name' | 'state'> & { readonly startedAt?: number | null };
+
+function claimOf(container: Claimant, reference: Pick<Reference, 'source' | 'text'>, device: NamedDevice, released: boolean): Claim {
   return {
     containerId: container.id,
     containerName: container.name,
     containerState: container.state,
-    startedAt: container.inspected ? container.startedAt : null,
+    startedAt: container.startedAt ?? null,
     source: reference.source,
-    reference: reference.text.slice(0, 256),
+    reference: shown(reference),
     gpuUuid: device.gpuUuid,
     migUuid: device.migUuid,
     released,
   };
+}
+
+/** A reference may be as long as whoever wrote it likes. */
+function shown({ text }: Pick<Reference, 'text'>): string {
+  return text.slice(0, 256);
 }
 
 /** A container with a process on a device holds it, however it got there. */
@@ -97,11 +105,9 @@ interface LiveFacts extends Pick<ClaimFacts, 'ownership'> {
 function liveClaim(gpu: Gpu, process: GpuProcess, { ownership, containers }: LiveFacts): readonly Claim[] {
   const owner = ownership.get(process.pid);
   if (owner?.kind !== 'container') return [];
-  const container = containers.get(owner.containerId);
-  const reference: Reference = { source: 'live-process', text: `pid ${process.pid}`, unresolved: 'nothing' };
+  const startedSince: Claimant = { id: owner.containerId, name: owner.name ?? owner.containerId.slice(0, 12), state: 'running' };
   const device = { gpuUuid: gpu.uuid, migUuid: migOf(gpu, process) };
-  const unlisted: Container = { inspected: false, id: owner.containerId, name: owner.name ?? owner.containerId.slice(0, 12), state: 'running', why: 'started after the list was made' };
-  return [claimOf(container ?? unlisted, reference, device, false)];
+  return [claimOf(containers.get(owner.containerId) ?? startedSince, { source: 'live-process', text: `pid ${process.pid}` }, device, false)];
 }
 
 function migOf(gpu: Gpu, process: GpuProcess): string | null {

@@ -20,7 +20,7 @@ export function resolveReference(text: string, gpus: readonly Gpu[]): readonly N
   if (/^GPU-./i.test(reference)) return gpus.filter((gpu) => startsWith(gpu.uuid, reference)).map(whole);
   if (/^MIG-./i.test(reference)) return byMigUuid(reference, gpus);
   const busId = normalizeBusId(reference);
-  return busId === null ? [] : gpus.filter((gpu) => gpu.pciBusId === busId).map(whole);
+  return gpus.filter((gpu) => gpu.pciBusId === busId).map(whole);
 }
 
 /** Every GPU as a whole: what a claim names that cannot be understood. */

@@ -1,5 +1,5 @@
 import type { ProcessUse } from '../model/activity.ts';
-import type { Gpu } from '../model/device.ts';
+import type { Gpu, GpuProcess } from '../model/device.ts';
 import { failed, type Observed } from '../model/observation.ts';
 import { known, misread, read, type Reading } from '../model/reading.ts';
 import type { Assessment } from './assess.ts';
@@ -19,8 +19,11 @@ export function sharesDevice({ gpus, ownership }: Pick<Assessment, 'gpus' | 'own
 }
 
 function containersOn(gpu: Gpu, ownership: Assessment['ownership']): ReadonlySet<string> {
-  const rows = gpu.processes.state === 'known' ? gpu.processes.processes : [];
-  return new Set(rows.flatMap(({ pid }) => { const owner = ownership.get(pid); return owner?.kind === 'container' ? [owner.containerId] : []; }));
+  return new Set(rowsOf(gpu).flatMap(({ pid }) => { const owner = ownership.get(pid); return owner?.kind === 'container' ? [owner.containerId] : []; }));
+}
+
+function rowsOf({ processes }: Gpu): readonly GpuProcess[] {
+  return processes.state === 'known' ? processes.processes : [];
 }
 
 export interface ShareFacts {
@@ -39,9 +42,9 @@ export function shareOf({ gpu, containerId, ownership, uses }: ShareFacts): Read
   const whole = gpu.utilizationPercent;
   if (uses === null || containersOn(gpu, ownership).size < 2 || known(whole) === 0 || known(gpu.migCurrent) === true) return whole;
   if (uses.state === 'failed') return uses.code === 'refused' ? whole : misread(`pmon: ${uses.why}`);
-  if (uses.state === 'partial' || gpu.index === null || gpu.processes.state === 'unknown') return whole;
+  if (uses.state === 'partial') return whole;
   const samples = new Map(uses.value.filter(({ gpuIndex }) => gpuIndex === gpu.index).map(({ pid, smPercent }) => [pid, smPercent]));
-  const rows = gpu.processes.processes.map(({ pid }) => ({ owner: ownership.get(pid), percent: samples.get(pid) ?? null }));
+  const rows = rowsOf(gpu).map(({ pid }) => ({ owner: ownership.get(pid), percent: samples.get(pid) ?? null }));
   const mine = rows.flatMap(({ owner, percent }) => (owner?.kind === 'container' && owner.containerId === containerId ? [percent] : []));
   const anybodys = rows.some(({ owner }) => owner === undefined || owner.kind === 'unknown');
   const explained = rows.some(({ percent }) => (percent ?? 0) > 0);

@@ -74,7 +74,7 @@ function memoryDirt(facts: DirtFacts): Dirt {
 
 /** The unbroken run of samples over the tolerance that ends now; null: too few or too short. A sample from the future breaks it. */
 function lastingSamples({ gpu, history, toleranceMiB, now }: DirtFacts): { samples: number; forMs: number } | null {
-  const mine = history.memory.filter((sample) => sample.gpuUuid === gpu.uuid).toSorted((a, b) => a.at - b.at);
+  const mine = history.memory.filter((sample) => sample.gpuUuid === gpu.uuid);
   const run = unbrokenRun(mine, toleranceMiB, now);
   const oldest = run[0];
   if (oldest === undefined) return null;

@@ -11,6 +11,7 @@ import { clockFindings } from './clock.ts';
 import { type Conflict, decideConflicts } from './conflicts.ts';
 import { decideHealth } from './health.ts';
 import { defaultHealthRules, healthFactsOf } from './health/facts.ts';
+import { heldUpRemedy } from './held-up.ts';
 import { containerFindings } from './limit-findings.ts';
 import { lostFindings } from './lost.ts';
 import { blockersIn } from './reset.ts';
@@ -22,7 +23,7 @@ export function observationFindings(assessment: Assessment, policy: Policy): rea
   const { snapshot, history, gpus, claims } = assessment;
   return [
     ...sourceFindings('nvidia-smi', snapshot.driver, 'try nvidia-smi -q -x by hand; nothing is done to what was not seen'),
-    ...sourceFindings('engine', snapshot.engine, 'try docker ps by hand; nothing is released, ended or reset without the engine'),
+    ...sourceFindings('engine', snapshot.engine, 'try docker ps by hand; nothing is released, ended or reset without the engine', ({ subject }) => heldUpRemedy(snapshot.engine, subject)),
     ...sourceFindings('processes', snapshot.processes, 'run as root'),
     ...lostFindings(snapshot, history),
     ...xidFindings({ snapshot, history, gpus }),
@@ -61,10 +62,10 @@ function conflictsIn({ snapshot, gpus, claims: { claims } }: Assessment, policy:
   return decideConflicts(gpus, claims.filter(({ containerId }) => !infrastructure.has(containerId)));
 }
 
-function sourceFindings(name: string, source: Observed<unknown>, remedy: string): readonly Finding[] {
+function sourceFindings(name: string, source: Observed<unknown>, remedy: string, ofGap: (gap: Gap) => string | null = () => null): readonly Finding[] {
   if (source.state === 'complete') return [];
   if (source.state === 'failed') return [{ id: `source.${name}.failed`, severity: 'critical', subject: {}, message: `${name}: ${source.why}`, remedy }];
-  return source.missing.map((gap) => ({ id: `source.${name}.partial`, severity: 'warning', subject: subjectOf(gap), message: `${name}: ${gap.subject}: ${gap.why}`, remedy }));
+  return source.missing.map((gap) => ({ id: `source.${name}.partial`, severity: 'warning', subject: subjectOf(gap), message: `${name}: ${gap.subject}: ${gap.why}`, remedy: ofGap(gap) ?? remedy }));
 }
 
 function subjectOf(gap: Gap): Finding['subject'] {

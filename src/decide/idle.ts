@@ -1,3 +1,4 @@
+import type { OwnerExemption } from '../config/limits.ts';
 import type { ActivitySample, IdleClock, KeepAlive, Warning, WarningStage } from '../model/activity.ts';
 import type { Container, InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision, Evidence, Verb, Verdict } from '../model/decision.ts';
@@ -98,7 +99,7 @@ function reachedAnswer(facts: IdleFacts, clock: IdleClock, { limitMs, evidence }
   const share = { percent: (clock.idleMs / limitMs) * 100, percents: policy.idlePercents };
   const reached = reachedStage(share);
   // Said by the pass that would stop it, not at every sample.
-  const told = { ...evidence, pastLimit: reached === 'stop' && facts.mayStop };
+  const told = { ...evidence, pastLimit: reached === 'stop' && facts.mayStop, ...exemptionEvidence(rules.idleExemption) };
   if (standing === 'protected') return leave('protected', told);
   if (reached === null) return leave('within-limit', told);
   if (!policy.configured.limits) return { verb: reached === 'stop' ? 'stop' : 'warn', verdict: 'refuse', reason: 'limits-not-configured', evidence: told };
@@ -114,6 +115,12 @@ function reachedAnswer(facts: IdleFacts, clock: IdleClock, { limitMs, evidence }
 export function idleGiven(warnings: readonly Warning[], { containerId, startedAt, activeAt }: Pick<IdleClock, 'containerId' | 'startedAt' | 'activeAt'>, now: number): ReadonlySet<WarningStage> {
   const ofRun = warnings.filter((warning) => warning.containerId === containerId && warning.kind === 'idle' && warning.startedAt === startedAt);
   return givenStages(ofRun, now, (warning) => warning.at >= activeAt);
+}
+
+/** What the owner of an exemption is told of it beside its reason; of one that is not granted it is told that it is not. */
+export function exemptionEvidence(exemption: OwnerExemption | null | undefined): Evidence {
+  if (exemption === null || exemption === undefined) return {};
+  return exemption.granted ? { exemptUntil: exemption.until } : { exemptionNotTrusted: exemption.until };
 }
 
 /** One notice, and never a stop. */

@@ -24,7 +24,7 @@ export interface Learned {
  */
 export function learnFrom(history: History, { engine, claims, owners, at }: Lesson): Learned {
   const begun = { ...history, firstPassAt: history.firstPassAt ?? at };
-  const isOurs = engine !== null && (history.engineKind ?? engine.kind) === engine.kind && (engine.engineId === null || history.engineId === null || engine.engineId === history.engineId);
+  const isOurs = engine !== null && (history.engineKind ?? engine.kind) === engine.kind && (history.engineId ?? engine.engineId) === engine.engineId;
   if (!isOurs) return { history: begun, opened: [] };
   const containers = new Map(engine.containers.map((container) => [container.id, container]));
   const current = history.allocations.filter((each) => isCurrent(each, containers.get(each.containerId)));
@@ -35,8 +35,8 @@ export function learnFrom(history: History, { engine, claims, owners, at }: Less
   return {
     history: {
       ...begun,
-      engineId: history.engineId ?? engine.engineId,
-      engineKind: history.engineKind ?? engine.kind,
+      engineId: engine.engineId,
+      engineKind: engine.kind,
       knownContainerIds: [...new Set([...history.knownContainerIds, ...containers.keys()])],
       allocations: [...current.filter((each) => !again.has(runOf(each))), ...opened],
     },
@@ -50,5 +50,5 @@ function isCurrent({ startedAt }: Allocation, container: Container | undefined):
 }
 
 function runOf({ containerId, startedAt, gpuUuid, migUuid }: Allocation): string {
-  return [containerId, startedAt, gpuUuid, migUuid].join(' ');
+  return [containerId, startedAt, gpuUuid, migUuid].join();
 }

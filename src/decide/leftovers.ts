@@ -35,7 +35,7 @@ function answerFor(facts: LeftoverFacts): LimitAnswer {
   if (container.state === 'dead') return keep('dead-container');
   if (container.state === 'removing') return keep('being-removed');
   if (container.state !== 'created' && container.state !== 'exited') return keep('container-not-settled', { state: container.state });
-  if (standing === 'protected') return keep('protected', { pastLimit: isOver(facts) });
+  if (standing === 'protected') return keep('protected', ageAnswer(facts).evidence);
   if (standing === 'unknown' && !policy.allLeftovers) return keep('claims-unknown');
   if (standing === 'unclaimed' && !policy.allLeftovers) return keep('not-managed');
   return ageAnswer(facts);
@@ -65,10 +65,4 @@ function holdOf({ container, rules, policy }: LeftoverFacts): number | null {
 function restedFor({ container, clock, now }: LeftoverFacts, firstPassAt: number): number | null {
   const endedAt = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
   return endedAt === null ? null : elapsedMs(Math.max(endedAt, firstPassAt), now, clock);
-}
-
-function isOver(facts: LeftoverFacts): boolean {
-  const holdMs = holdOf(facts);
-  const restedMs = facts.firstPassAt === null ? null : restedFor(facts, facts.firstPassAt);
-  return holdMs !== null && restedMs !== null && restedMs > holdMs;
 }

@@ -1,3 +1,4 @@
+import type { OwnerExemption } from '../config/limits.ts';
 import type { InspectedContainer } from '../model/container.ts';
 
 /** What the configuration says of one container's limits. Durations are milliseconds; null: never. */
@@ -20,6 +21,9 @@ export interface LimitRules {
   /** Reasons of live exemptions; null: not exempt. */
   readonly exemptFromIdle: string | null;
   readonly exemptFromRuntime: string | null;
+  /** What an admin wrote of the owner's exemptions, those that do not count for want of trust among them; absent: nothing is told of them. */
+  readonly idleExemption?: OwnerExemption | null;
+  readonly runtimeExemption?: OwnerExemption | null;
   readonly protected: boolean;
   readonly infrastructure: boolean;
 }

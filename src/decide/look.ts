@@ -27,14 +27,14 @@ export function candidatesIn(snapshot: Snapshot): readonly Candidate[] {
   return [...byPid].toSorted(([a], [b]) => a - b).map(([pid, { gpuUuids, rows }]) => ({ pid, gpuUuids, rows }));
 }
 
-/** The first look: what a snapshot says about its listed processes. */
+/** The first look: what a snapshot says about its listed processes. The driver's short list is a second look's. */
 export function lookOf(snapshot: Snapshot): ProcessLook {
   const { processes, engine } = snapshot;
   return {
     takenAt: snapshot.takenAt,
     bootId: processes.state === 'failed' ? null : processes.value.bootId,
     ownPids: processes.state === 'failed' ? [] : processes.value.ownPids,
-    listed: { state: 'complete', value: candidatesIn(snapshot).flatMap(({ pid, gpuUuids }) => gpuUuids.map((gpuUuid) => ({ gpuUuid, pid }))) },
+    listed: failed('error', 'the list of compute processes was not asked for'),
     processes: processes.state === 'failed' ? [] : processes.value.listed,
     shims: shimsOf(processes),
     engine: engine.state === 'failed' ? engine : { state: 'complete', value: { kind: engine.value.kind, engineId: engine.value.engineId } },
@@ -45,7 +45,7 @@ export function lookOf(snapshot: Snapshot): ProcessLook {
 /** A shim that could not be read leaves a gap of its own; what is missing of a listed process alone says nothing of shims. */
 function shimsOf(processes: Snapshot['processes']): ProcessLook['shims'] {
   if (processes.state === 'failed') return failed(processes.code, processes.why);
-  const unread = processes.value.listed.flatMap((process) => (process.state === 'unreadable' ? `pid ${process.pid}` : []));
+  const unread = processes.value.listed.filter(({ state }) => state === 'unreadable').map(({ pid }) => `pid ${pid}`);
   const missing = processes.state === 'partial' ? processes.missing.filter((gap) => gap.kind === 'shim' || (gap.kind === undefined && !unread.includes(gap.subject))) : [];
   return observed(processes.value.shims, missing);
 }
@@ -58,10 +58,10 @@ function answersOf(engine: Exclude<Observed<EngineView>, { state: 'failed' }>): 
 
 /** The owner of every pid in a look. A pid that was not read at all is unknown. */
 export function ownershipIn(pids: readonly number[], look: ProcessLook, rules: OwnershipRules): ReadonlyMap<number, Ownership> {
-  const byPid = new Map(look.processes.map((process) => [process.pid, process]));
-  return new Map(pids.map((pid) => [pid, decideOwnership(byPid.get(pid) ?? notRead(pid), look, rules)]));
+  return new Map(pids.map((pid) => [pid, decideOwnership(processIn(look, pid), look, rules)]));
 }
 
-function notRead(pid: number): HostProcess {
-  return { state: 'unreadable', pid, why: 'it was not looked at' };
+/** What a look says of one process. One that was not read at all may be anything. */
+export function processIn(look: ProcessLook, pid: number): HostProcess {
+  return look.processes.find((each) => each.pid === pid) ?? { state: 'unreadable', pid, why: 'it was not looked at' };
 }

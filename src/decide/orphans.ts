@@ -1,10 +1,10 @@
 import { GPU_UUID } from '../model/device.ts';
 import type { Decision, Evidence, ProcessTarget, Verdict } from '../model/decision.ts';
-import { seen } from '../model/observation.ts';
+import { type Gap, seen } from '../model/observation.ts';
 import type { PresentProcess, ProcessIdentity } from '../model/process.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
-import { type Candidate, candidatesIn, lookOf, ownershipIn } from './look.ts';
+import { type Candidate, candidatesIn, lookOf, ownershipIn, processIn } from './look.ts';
 import { decideOwnership, type Ownership, type OwnershipRules } from './ownership.ts';
 
 export interface OrphanFacts {
@@ -26,21 +26,17 @@ export interface Answer {
 
 /** Pids that need a second look: orphans and ghosts of the first. */
 export function pidsToConfirm(first: Snapshot, rules: OwnershipRules): readonly number[] {
-  const candidates = candidatesIn(first);
-  const owners = ownershipIn(candidates.map(({ pid }) => pid), lookOf(first), rules);
-  return candidates.map(({ pid }) => pid).filter((pid) => ['orphan', 'ghost'].includes(owners.get(pid)?.kind ?? ''));
+  const owners = ownershipIn(candidatesIn(first).map(({ pid }) => pid), lookOf(first), rules);
+  return [...owners].filter(([, { kind }]) => kind === 'orphan' || kind === 'ghost').map(([pid]) => pid);
 }
 
 /** Exactly one decision for every process that a device with a known process list shows. */
 export function decideOrphans(facts: OrphanFacts): readonly Decision<ProcessTarget>[] {
   const look = lookOf(facts.first);
-  const candidates = candidatesIn(facts.first);
-  const owners = ownershipIn(candidates.map(({ pid }) => pid), look, facts.rules);
-  const questions = candidates.map((candidate): Question => {
-    const owner = owners.get(candidate.pid) ?? { kind: 'unknown', reason: 'process-unreadable', containerId: null };
-    const process = look.processes.find((each) => each.pid === candidate.pid);
-    const identity = process?.state === 'present' && look.bootId !== null ? identityOf(process, look.bootId) : null;
-    return { candidate, owner, identity, facts };
+  const questions = candidatesIn(facts.first).map((candidate): Question => {
+    const process = processIn(look, candidate.pid);
+    const identity = process.state === 'present' && look.bootId !== null ? identityOf(process, look.bootId) : null;
+    return { candidate, owner: decideOwnership(process, look, facts.rules), identity, facts };
   });
   const answers = withoutMpsClients(questions.map((question) => ({ question, answer: answerFor(question) })), facts.first);
   return answers.map(({ question: { candidate, owner, identity }, answer }) => ({
@@ -73,8 +69,7 @@ function answerFor(question: Question): Answer {
  * second list is of compute processes alone, so it says nothing of one that only draws.
  */
 function ghostAnswer(candidate: Candidate, { second }: OrphanFacts): Answer {
-  const again = second?.processes.find((each) => each.pid === candidate.pid);
-  if (second === null || again?.state !== 'absent') return { verdict: 'leave', reason: 'not-confirmed' };
+  if (second === null || processIn(second, candidate.pid).state !== 'absent') return { verdict: 'leave', reason: 'not-confirmed' };
   const doubt = listDoubt(candidate.pid, candidate.gpuUuids, second);
   if (doubt === null) return { verdict: 'leave', reason: 'ghost' };
   return { verdict: 'leave', reason: doubt.reason === 'process-unlisted' && isCompute(candidate) ? 'process-gone' : 'not-confirmed' };
@@ -85,8 +80,7 @@ function confirmed({ candidate, owner, identity, facts }: Question): Answer {
   if (second === null || identity === null || second.takenAt - first.takenAt < facts.confirmAfterMs) return { verdict: 'leave', reason: 'not-confirmed' };
   const doubt = doubtAbout({ identity, gpuUuids: candidate.gpuUuids, look: second, rules: learned(facts), mustBeListed: true });
   if (doubt !== null) return doubt;
-  const stuck = runStateOf(candidate.pid, lookOf(first)) === 'D' && runStateOf(candidate.pid, second) === 'D';
-  if (stuck) return { verdict: 'leave', reason: 'stuck' };
+  if (isStuck(candidate.pid, lookOf(first)) && isStuck(candidate.pid, second)) return { verdict: 'leave', reason: 'stuck' };
   return { verdict: 'act', reason: owner.reason, evidence: { confirmedAfterMs: second.takenAt - first.takenAt } };
 }
 
@@ -109,8 +103,8 @@ export interface IdentityQuestion {
  * still an orphan? Null: yes. Otherwise why not.
  */
 export function doubtAbout({ identity, gpuUuids, look, rules, mustBeListed }: IdentityQuestion): Answer | null {
-  const process = look.processes.find((each) => each.pid === identity.pid);
-  if (process === undefined || process.state === 'unreadable') return { verdict: 'refuse', reason: 'process-unreadable' };
+  const process = processIn(look, identity.pid);
+  if (process.state === 'unreadable') return { verdict: 'refuse', reason: 'process-unreadable' };
   if (process.state === 'absent') return { verdict: 'leave', reason: 'process-gone' };
   if (process.startTicks !== identity.startTicks || look.bootId !== identity.bootId) return { verdict: 'leave', reason: 'identity-changed' };
   const unlisted = mustBeListed ? listDoubt(identity.pid, gpuUuids, look) : null;
@@ -120,25 +114,21 @@ export function doubtAbout({ identity, gpuUuids, look, rules, mustBeListed }: Id
   return { verdict: 'refuse', reason: owner.kind === 'unknown' ? owner.reason : 'looks-differ', evidence: { ownerAgain: owner } };
 }
 
-function listDoubt(pid: number, gpuUuids: readonly string[], look: ProcessLook): Answer | null {
-  if (look.listed.state === 'failed' || !isListKnown(look, gpuUuids)) return { verdict: 'refuse', reason: 'process-list-unknown' };
-  const listed = look.listed.value.some((row) => row.pid === pid && gpuUuids.includes(row.gpuUuid));
-  return listed ? null : { verdict: 'leave', reason: 'process-unlisted' };
-}
-
-/** Is the compute list of all these devices known? What is missing of others does not matter. */
-function isListKnown(look: ProcessLook, gpuUuids: readonly string[]): boolean {
-  if (look.listed.state === 'complete') return true;
-  return look.listed.state === 'partial' && look.listed.missing.every((gap) => GPU_UUID.test(gap.subject) && !gpuUuids.includes(gap.subject));
+/** The compute list of all these devices must be known; what is missing of others does not matter. */
+function listDoubt(pid: number, gpuUuids: readonly string[], { listed }: ProcessLook): Answer | null {
+  const isElsewhere = ({ subject }: Gap): boolean => GPU_UUID.test(subject) && !gpuUuids.includes(subject);
+  if (listed.state === 'failed' || (listed.state === 'partial' && !listed.missing.every(isElsewhere))) return { verdict: 'refuse', reason: 'process-list-unknown' };
+  const isListed = listed.value.some((row) => row.pid === pid && gpuUuids.includes(row.gpuUuid));
+  return isListed ? null : { verdict: 'leave', reason: 'process-unlisted' };
 }
 
 function identityOf(process: PresentProcess, bootId: string): ProcessIdentity {
   return { pid: process.pid, startTicks: process.startTicks, bootId };
 }
 
-function runStateOf(pid: number, look: ProcessLook): string | null {
-  const process = look.processes.find((each) => each.pid === pid);
-  return process?.state === 'present' ? process.runState : null;
+function isStuck(pid: number, look: ProcessLook): boolean {
+  const process = processIn(look, pid);
+  return process.state === 'present' && process.runState === 'D';
 }
 
 interface Answered {
@@ -161,10 +151,10 @@ function withoutMpsClients(all: readonly Answered[], first: Snapshot): readonly 
   return next.every((each, at) => each === all[at]) ? all : withoutMpsClients(next, first);
 }
 
-/** Other MPS clients on the same devices that live on. */
+/** Other MPS clients that live on, on the same devices as one that is to be ended. */
 function mpsPeersOf(candidate: Candidate, all: readonly Answered[]): readonly number[] {
   return all
-    .filter(({ answer, question: { candidate: other } }) => other.pid !== candidate.pid && answer.verdict !== 'act' && isMps(other) && other.gpuUuids.some((uuid) => candidate.gpuUuids.includes(uuid)))
+    .filter(({ answer, question: { candidate: other } }) => answer.verdict !== 'act' && isMps(other) && other.gpuUuids.some((uuid) => candidate.gpuUuids.includes(uuid)))
     .map(({ question }) => question.candidate.pid);
 }
 

@@ -1,3 +1,4 @@
+import type { OwnerExemption } from '../config/limits.ts';
 import type { IdleClock, KeepAlive, Warning, WarningStage } from '../model/activity.ts';
 import { type InspectedContainer, isLive } from '../model/container.ts';
 import type { History } from '../model/history.ts';
@@ -48,6 +49,8 @@ export interface Prospect {
   readonly limit: { readonly key: string; readonly ms: number | null; readonly from: string | null; readonly shortenedFromMs?: number };
   /** Time that has counted towards the limit, milliseconds; null: not known. */
   readonly spentMs: number | null;
+  /** The owner's exemption from this limit, one that does not count too; not given: there is none. */
+  readonly exemption?: OwnerExemption;
 }
 
 /** Everything that may happen to a container as things are, each by its limit. What a pass decides later may only be later. */
@@ -65,6 +68,10 @@ function shelter({ standing }: OutlookFacts, configured: boolean): ReasonCode | 
   return configured ? null : 'limits-not-configured';
 }
 
+function exemptionIn(exemption: OwnerExemption | null | undefined): Pick<Prospect, 'exemption'> {
+  return exemption === null || exemption === undefined ? {} : { exemption };
+}
+
 /** More samples than this are not waited for one by one. */
 const MOST_SAMPLES = 50;
 
@@ -72,7 +79,7 @@ function idleProspect(facts: OutlookFacts): Prospect {
   const { clock, now, rules, policy } = facts;
   const ms = rules.idleTimeoutMs === null ? null : rules.idleTimeoutMs * (facts.highDemand ? policy.highDemand.factor : 1);
   const shortened = ms === rules.idleTimeoutMs || rules.idleTimeoutMs === null ? {} : { shortenedFromMs: rules.idleTimeoutMs };
-  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom, ...shortened }, spentMs: clock?.idleMs ?? null, steps: [] } as const;
+  const base = { what: 'idle-stop', limit: { key: 'idle_timeout', ms, from: rules.idleTimeoutFrom, ...shortened }, spentMs: clock?.idleMs ?? null, steps: [], ...exemptionIn(rules.idleExemption) } as const;
   const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromIdle === null ? null : 'exempt');
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };
@@ -99,7 +106,7 @@ function runtimeProspect(facts: OutlookFacts): Prospect {
   const ms = rules.maxRuntimeMs;
   const since = runtimeSince(facts);
   const from = since === null || facts.firstPassAt === null ? null : Math.max(since, facts.firstPassAt);
-  const base = { what: 'runtime-stop', limit: { key: 'max_runtime', ms, from: rules.maxRuntimeFrom }, spentMs: from === null ? null : elapsedMs(from, now, clock), steps: [] } as const;
+  const base = { what: 'runtime-stop', limit: { key: 'max_runtime', ms, from: rules.maxRuntimeFrom }, spentMs: from === null ? null : elapsedMs(from, now, clock), steps: [], ...exemptionIn(rules.runtimeExemption) } as const;
   const never = shelter(facts, policy.configured.limits) ?? (rules.exemptFromRuntime === null ? null : 'exempt');
   if (never !== null) return { ...base, at: null, why: never };
   if (ms === null) return { ...base, at: null, why: 'limit-never' };

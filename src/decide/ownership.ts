@@ -48,10 +48,8 @@ export function decideOwnership(process: HostProcess, look: ProcessLook, rules: 
  * named, for whoever chooses the cgroup parent of his container can put it into that of another.
  */
 function runningContainer(cgroups: readonly string[], answers: readonly EngineAnswer[]): EngineAnswer | null {
-  const ids = containerIdsIn(cgroups);
-  const running = answers.filter((each) => ids.includes(each.containerId) && each.answer !== 'failed' && each.answer !== 'not-found' && isLive(each.answer));
-  const innermost = ids.findLast((id) => running.some((each) => each.containerId === id));
-  return running.findLast((each) => each.containerId === innermost) ?? null;
+  const running = answers.filter(({ answer }) => answer !== 'failed' && answer !== 'not-found' && isLive(answer));
+  return containerIdsIn(cgroups).map((id) => running.findLast((each) => each.containerId === id)).findLast((each) => each !== undefined) ?? null;
 }
 
 /**
@@ -59,11 +57,10 @@ function runningContainer(cgroups: readonly string[], answers: readonly EngineAn
  * as a cgroup parent can have it. It is not ended, as the outer one runs, but neither is it the outer one's doing. Null: none.
  */
 function leftWithin(cgroups: readonly string[], answers: readonly EngineAnswer[], known: ReadonlySet<string>): string | null {
-  const innermost = cgroups.map((path) => containerIdsIn([path]).at(-1) ?? '');
-  const stateOf = new Map(answers.filter((each) => innermost.includes(each.containerId)).map((each) => [each.containerId, each.answer]));
+  const innermost = cgroups.flatMap((path) => containerIdsIn([path]).at(-1) ?? []);
+  const stateOf = new Map(answers.map((each) => [each.containerId, each.answer]));
   const isOver = (id: string): boolean => stateOf.get(id) === 'exited' || stateOf.get(id) === 'dead' || (stateOf.get(id) === 'not-found' && known.has(id));
-  const named = innermost.filter((id) => id !== '');
-  return named.length > 0 && named.every(isOver) ? (named.at(-1) ?? null) : null;
+  return innermost.every(isOver) ? (innermost.at(-1) ?? null) : null;
 }
 
 /**
@@ -73,7 +70,7 @@ function leftWithin(cgroups: readonly string[], answers: readonly EngineAnswer[]
 function hostProcess(process: PresentProcess, cgroups: readonly string[], permit: PermitRules): Ownership {
   const unit = unitIn(cgroups);
   const outside = containerIdsIn(cgroups).length === 0;
-  const byUnit = unit !== null && permit.units.includes(unit);
+  const byUnit = permit.units.some((each) => each === unit);
   const byUser = process.uid !== null && permit.uids.has(process.uid);
   const byName = process.uid === 0 && permit.names.some((name) => name.slice(0, 15) === process.command);
   return outside && (byUnit || byUser || byName) ? { kind: 'permitted', reason: 'host-permitted', unit } : { kind: 'stray', reason: 'host-stray', unit };
@@ -84,12 +81,16 @@ function containerProcess(process: PresentProcess, ids: readonly string[], look:
   const containerId = ids[ids.length - 1] ?? '';
   if (look.engine.state !== 'complete') return { kind: 'unknown', reason: 'engine-unknown', containerId };
   if (look.engine.value.kind === 'podman') return { kind: 'foreign', reason: 'foreign-podman', containerId };
-  const answers = ids.map((id) => look.answers.find((each) => each.containerId === id));
+  const answers = ids.map((id) => look.answers.find((each) => each.containerId === id) ?? noAnswer(id));
   const doubt = doubtOf(answers, process, look, rules);
   if (doubt !== null) return { ...doubt, containerId };
-  const last = answers[answers.length - 1];
-  const stopped = answers.some((each) => each?.answer !== 'not-found');
-  return { kind: 'orphan', reason: stopped ? 'orphan-container-stopped' : 'orphan-container-gone', containerId, name: last?.name ?? null };
+  const stopped = answers.some(({ answer }) => answer !== 'not-found');
+  return { kind: 'orphan', reason: stopped ? 'orphan-container-stopped' : 'orphan-container-gone', containerId, name: answers.at(-1)?.name ?? null };
+}
+
+/** Who was not asked about is not known either. */
+function noAnswer(containerId: string): EngineAnswer {
+  return { containerId, answer: 'failed', name: null };
 }
 
 interface Doubt {
@@ -98,17 +99,16 @@ interface Doubt {
 }
 
 /** Why the process may be somebody's after all; null: every piece of evidence of an orphan is there. */
-function doubtOf(answers: readonly (EngineAnswer | undefined)[], process: PresentProcess, look: ProcessLook, rules: OwnershipRules): Doubt | null {
-  if (answers.some((each) => each === undefined || each.answer === 'failed')) return { kind: 'unknown', reason: 'engine-unknown' };
-  const over = (each: EngineAnswer | undefined): boolean => each?.answer === 'exited' || each?.answer === 'dead' || each?.answer === 'not-found';
-  if (!answers.every(over)) return { kind: 'unsettled', reason: 'container-not-settled' };
+function doubtOf(answers: readonly EngineAnswer[], process: PresentProcess, look: ProcessLook, rules: OwnershipRules): Doubt | null {
+  if (answers.some(({ answer }) => answer === 'failed')) return { kind: 'unknown', reason: 'engine-unknown' };
+  if (!answers.every(({ answer }) => answer === 'exited' || answer === 'dead' || answer === 'not-found')) return { kind: 'unsettled', reason: 'container-not-settled' };
   const engineId = look.engine.state === 'complete' ? look.engine.value.engineId : null;
   if (engineId === null) return { kind: 'unknown', reason: 'engine-unknown' };
   if (rules.engineId !== null && rules.engineId !== engineId) return { kind: 'foreign', reason: 'foreign-engine-changed' };
   if (look.shims.state !== 'complete') return { kind: 'unknown', reason: 'proc-unknown' };
   const shims = look.shims.value;
   const isOurs = (id: string): boolean => rules.knownContainerIds.has(id) || look.answers.some((each) => each.containerId === id && each.answer !== 'failed' && each.answer !== 'not-found');
-  if (answers.some((each) => each !== undefined && shimsFor(each.containerId, shims, isOurs).length > 0)) return { kind: 'foreign', reason: 'foreign-shim-alive' };
-  const neverOurs = answers.some((each) => each?.answer === 'not-found' && !rules.knownContainerIds.has(each.containerId));
+  if (answers.some(({ containerId }) => shimsFor(containerId, shims, isOurs).length > 0)) return { kind: 'foreign', reason: 'foreign-shim-alive' };
+  const neverOurs = answers.some(({ containerId, answer }) => answer === 'not-found' && !rules.knownContainerIds.has(containerId));
   return neverOurs && process.pidNamespace !== 'host' ? { kind: 'foreign', reason: 'foreign-pid-namespace' } : null;
 }

@@ -65,7 +65,7 @@ function fromEnvironment(container: InspectedContainer): readonly Reference[] {
 }
 
 function visibleDevices(list: string): readonly Reference[] {
-  if (/^\s*(?:none|void)?\s*$/i.test(list)) return [];
+  if (/^\s*(?:none|void)\s*$/i.test(list)) return [];
   return splitList(list).flatMap((text) =>
     text.includes('=') ? fromCdi(text).map((reference) => ({ ...reference, source: 'environment' as const }))
       : [{ source: 'environment' as const, text, unresolved: 'nothing' as const }],
@@ -87,7 +87,7 @@ function plainPath(written: string): string {
     if (part === '..') parts.pop();
     else if (part !== '' && part !== '.') parts.push(part);
   }
-  return `/${parts.join('/')}`.replace(/^\/dev\/char\/195:(?=\d+$)/, '/dev/nvidia');
+  return `/${parts.join('/')}`.replace(/^\/dev\/char\/195:(?=\d)/, '/dev/nvidia');
 }
 
 function fromLabel(value: string | undefined): readonly Reference[] {
@@ -96,5 +96,5 @@ function fromLabel(value: string | undefined): readonly Reference[] {
 
 /** At most 256 different entries of a list that somebody else wrote; a host has fewer devices. */
 function splitList(list: string): readonly string[] {
-  return [...new Set(list.slice(0, 65_536).split(/[\s,;]+/))].filter((text) => text !== '').slice(0, 256);
+  return [...new Set(list.slice(0, 65_536).split(/[\s,;]/))].filter((text) => text !== '').slice(0, 256);
 }

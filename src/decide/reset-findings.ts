@@ -24,5 +24,5 @@ export function resetStateFindings(history: History, now: number): readonly Find
 
 function lastReset({ resets }: History, gpuUuid: string): string {
   const last = resets.findLast((reset) => reset.gpuUuid === gpuUuid);
-  return last === undefined ? '' : `, last at ${isoTime(last.at)}`;
+  return last === undefined ? '' : `; last reset at ${isoTime(last.at)}`;
 }

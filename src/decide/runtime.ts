@@ -4,7 +4,7 @@ import type { ContainerTarget, Decision } from '../model/decision.ts';
 import type { History } from '../model/history.ts';
 import { isoTime } from '../model/time.ts';
 import { elapsedMs, elapsedUntilMs, plausible } from './clock.ts';
-import { containerTarget, exemptAnswer, leave, type LimitAnswer, outsideLimits, stageAnswer } from './idle.ts';
+import { containerTarget, exemptAnswer, exemptionEvidence, leave, type LimitAnswer, outsideLimits, stageAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
 import { dueStage, givenStages, reachedStage } from './stages.ts';
@@ -65,7 +65,7 @@ function reachedAnswer({ container, standing, rules, policy, warnings, clock, no
   const [first] = policy.runtimePercents;
   const share = { percent: (runtimeMs / limitMs) * 100, percents: policy.runtimePercents };
   const reached = reachedStage(share);
-  const evidence = { runtimeMs, limitMs, limitFrom: rules.maxRuntimeFrom, since: isoTime(sinceAt), counts: policy.runtimeCounts, pastLimit: reached === 'stop' };
+  const evidence = { runtimeMs, limitMs, limitFrom: rules.maxRuntimeFrom, since: isoTime(sinceAt), counts: policy.runtimeCounts, pastLimit: reached === 'stop', ...exemptionEvidence(rules.runtimeExemption) };
   if (standing === 'protected') return leave('protected', evidence);
   if (reached === null) {
     const wallMs = now - sinceAt;

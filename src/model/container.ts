@@ -61,6 +61,8 @@ export interface UninspectedContainer {
   readonly name: string;
   readonly state: ContainerState;
   readonly why: string;
+  /** The engine did describe it: what does not answer is the kernel, for the environment of this process. Absent: the engine did not. */
+  readonly heldUpBy?: number;
 }
 
 export type Container = InspectedContainer | UninspectedContainer;

@@ -33,9 +33,9 @@ export const REASONS = {
   // Release
   'gone': 'the container is gone',
   'hold-expired': 'the container has not run for longer than its hold',
-  'no-hold': 'the container has stopped and its hold is 0',
+  'no-hold': 'the container does not run, and its hold is 0',
   'still-running': 'the container runs',
-  'within-hold': 'the container stopped less than its hold ago',
+  'within-hold': 'the container stopped, or was created and never started, less than its hold ago',
   'hold-never': 'its hold is never',
   'age-unknown': 'it is not known since when the container has not run (clock jumped, or no finish time)',
   'first-pass': 'no clock starts before the first pass of gpuctl on this host',

@@ -1,5 +1,6 @@
 import { decideBudget } from '../decide/breaker.ts';
 import type { Decision, Outcome, Target } from '../model/decision.ts';
+import { rememberEnd } from './after-acts.ts';
 import { decisionEvents } from './narrate.ts';
 import type { Pass } from './pass.ts';
 import type { ActResult } from './ports.ts';
@@ -50,6 +51,8 @@ export function actName(passId: string, act: number): string {
 export function finish(pass: Pass, { index, decision }: Numbered<Target>, act: number | null, result: ActResult): void {
   const outcome: Outcome = { decision: index, result: result.result, reason: result.reason, detail: result.detail };
   pass.outcomes.push(outcome);
+  // Where nothing was tried, the look that said so is the latest there is.
+  if (act !== null) rememberEnd(pass, decision, result);
   tell(pass, decision, outcome, act === null ? null : actName(pass.id, act));
   if (act !== null) pass.parts.ledger.endAct(act, outcome, pass.parts.clock.now());
 }

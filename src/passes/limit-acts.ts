@@ -72,7 +72,7 @@ async function stopOne(pass: Pass, { actor, notifier }: LimitsParts, { entry, ro
     }
     finish(pass, entry, act, result);
     if (result.result !== 'done' || notifier === null) return;
-    for (const event of await notifier.notifyOwner(await noticeOf(pass, latest, { kind: round.kind, stage: 'stopped' }))) pass.parts.sink.emit(event);
+    for (const event of await notifier.notifyOwner(await noticeOf(pass, latest, { kind: round.kind, stage: 'stopped', since: result.since }))) pass.parts.sink.emit(event);
     return;
   }
 }

@@ -2,7 +2,10 @@ import type { LimitKind, WarningStage } from '../model/activity.ts';
 import type { ContainerTarget, Decision } from '../model/decision.ts';
 import { isoTime } from '../model/time.ts';
 import type { Pass } from './pass.ts';
-import type { OwnerNotice } from './ports.ts';
+import type { ActResult, OwnerNotice } from './ports.ts';
+
+/** Why an exemption that is written for an owner does not count for a container that only claims to be his. */
+export const NOT_TRUSTED = 'the owner is only what the container says of itself, and limits.trust_labels does not list owner';
 
 type Stage = WarningStage | 'stopped';
 
@@ -13,7 +16,7 @@ export function stageOf({ reason }: Decision): WarningStage {
 }
 
 /** What the owner is told. A warning names the earliest pass that may stop the container. */
-export async function noticeOf({ parts }: Pass, decision: Decision<ContainerTarget>, { kind, stage }: { readonly kind: LimitKind; readonly stage: Stage }): Promise<OwnerNotice> {
+export async function noticeOf({ parts }: Pass, decision: Decision<ContainerTarget>, { kind, stage, since }: { readonly kind: LimitKind; readonly stage: Stage; readonly since?: ActResult['since'] }): Promise<OwnerNotice> {
   const { target, evidence } = decision;
   const spentMs = numberIn(evidence[kind === 'idle' ? 'idleMs' : 'runtimeMs']);
   const limitMs = numberIn(evidence['limitMs']);
@@ -22,23 +25,33 @@ export async function noticeOf({ parts }: Pass, decision: Decision<ContainerTarg
   const state = kind === 'idle' ? `has been idle for ${duration(spentMs)}` : `has run for ${duration(spentMs)}`;
   const shortened = evidence['highDemand'] === true && (parts.policy.limits?.highDemand.factor ?? 1) < 1;
   const begin = `Your container ${target.containerName} on ${parts.host} ${state}; the limit is ${duration(limitMs)}${shortened ? ', shortened while most devices are taken' : ''}.`;
-  return { target, kind, stage, message: `${begin} ${rest({ kind, stage, name: target.containerName, stopAt: stopAt ?? null, exemption: String(evidence['exemption'] ?? '') })}` };
+  return { target, kind, stage, message: `${begin}${untrustedText(evidence, stage)} ${rest({ kind, stage, since, name: target.containerName, stopAt: stopAt ?? null, exemption: exemptionText(evidence) })}` };
 }
 
 interface Rest {
   readonly kind: LimitKind;
   readonly stage: Stage;
+  readonly since: ActResult['since'];
   readonly name: string;
   readonly stopAt: number | null;
   readonly exemption: string;
 }
 
-function rest({ kind, stage, name, stopAt, exemption }: Rest): string {
-  if (stage === 'stopped') return 'It was stopped; what it holds on disk is kept for now.';
+function rest({ kind, stage, since, name, stopAt, exemption }: Rest): string {
+  if (stage === 'stopped') return since === 'removed' ? 'It was stopped, and removed by the engine, as it was made to go when it stops (--rm).' : 'It was stopped; what it holds on disk is kept for now.';
   if (stage === 'notice') return `You are exempt from this limit (${exemption}), so it is not stopped.`;
   const when = stopAt === null ? 'once the limit is reached' : `at the earliest at ${isoTime(stopAt).slice(0, 16).replace('T', ' ')} UTC`;
   const last = stage === 'final' ? 'This is the last warning. ' : '';
   return kind === 'idle' ? `${last}Unless it is used again, it may be stopped ${when}. To defer that: gpuctl keep ${name}` : `${last}It may be stopped ${when}: save your work.`;
+}
+
+function exemptionText({ exemption, exemptUntil }: Decision['evidence']): string {
+  return `${String(exemption ?? '')}${typeof exemptUntil === 'string' ? `, until ${exemptUntil}` : ''}`;
+}
+
+/** Whoever claims to be another is told neither the reason nor more than that the claim gains nothing. */
+function untrustedText({ exemptionNotTrusted: until }: Decision['evidence'], stage: Stage): string {
+  return typeof until === 'string' && stage !== 'stopped' ? ` The exemption until ${until} does not count here: ${NOT_TRUSTED}.` : '';
 }
 
 function numberIn(value: unknown): number {

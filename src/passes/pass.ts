@@ -12,6 +12,7 @@ import type { GpuctlEvent } from '../model/event.ts';
 import type { History } from '../model/history.ts';
 import { seen } from '../model/observation.ts';
 import { observationEvents } from './narrate.ts';
+import type { Ended } from './after-acts.ts';
 import { type Activity, sampleActivity } from './activity-step.ts';
 import type { OpenCondition } from './conditions-step.ts';
 import type { Actor, Clock, ConditionLedger, EventSink, KernelLogLedger, Ledger, LimitsParts, MetricsSink, Observer, ResetParts } from './ports.ts';
@@ -74,6 +75,8 @@ export interface Pass {
   readonly decisions: Decision[];
   readonly outcomes: Outcome[];
   readonly trips: Trip[];
+  /** What acts made of containers, by id: newer than the look before them. */
+  readonly ended: Map<string, Ended>;
   /** The first and the latest look at the host; null before the first. */
   first: Assessment | null;
   latest: Assessment | null;
@@ -92,7 +95,7 @@ export function newPass(parts: PassParts, options: PassOptions): Pass {
     parts, options, startedAt,
     id: options.id,
     startedMonotonicMs: parts.clock.monotonicMs(),
-    decisions: [], outcomes: [], trips: [], first: null, latest: null, activity: null, conditions: null, round: 0, selected: null,
+    decisions: [], outcomes: [], trips: [], ended: new Map(), first: null, latest: null, activity: null, conditions: null, round: 0, selected: null,
   };
 }
 

@@ -40,6 +40,8 @@ export interface ActResult {
   readonly detail: string;
   /** The driver calls the device unstable: it must not be reset again unasked. */
   readonly quarantine?: boolean;
+  /** Of a stop that was done: the engine has removed the container since (`--rm`), or somebody has started it again. Absent: it is at rest. */
+  readonly since?: 'removed' | 'started';
 }
 
 /** Changes the host. Not built at all for a dry run. */

@@ -8,7 +8,7 @@ import { exitCodeFor, reportOf, type PassReport } from './report.ts';
 import { settleConditions } from './conditions-step.ts';
 import { shareMetrics } from './metrics-step.ts';
 import { willAct } from './carry-out.ts';
-import { shareWithUsers } from './user-side.ts';
+import { shareWithUsers } from './user-exports.ts';
 import { rememberHealth } from './remember-health.ts';
 import { recoverResets } from './recover-resets.ts';
 import { recoverPasses } from './recover-passes.ts';

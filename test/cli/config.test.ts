@@ -107,7 +107,7 @@ describe('a configuration that is good', () => {
   it('is said to be so', async () => {
     const host = useHost();
     expect(await host.gpuctl(['config', 'check'])).toMatchObject({ exitCode: 0, stdout: `${host.configPath}: no mistakes\n`, stderr: '' });
-    expect((await host.gpuctl(['config', 'check', '--json'])).json).toEqual({ valid: true, sources: [host.configPath], warnings: [] });
+    expect((await host.gpuctl(['config', 'check', '--json'])).json).toEqual({ schema: 1, valid: true, sources: [host.configPath], warnings: [] });
   });
 
   it('is shown with the origin of every value, as a whole and for one owner or container', async () => {
@@ -120,6 +120,7 @@ describe('a configuration that is good', () => {
     for (const which of [['--user', 'bob'], ['--container', 'bobs'], ['--container', idOf('b0b')]]) {
       expect((await host.gpuctl(['config', 'show', ...which])).stdout).toMatch(/^idle_timeout +10m +user bob/m);
     }
+    expect((await host.gpuctl(['config', 'show', '--json'])).json).toMatchObject({ schema: 1, sources: [host.configPath], subject: null });
     expect(await host.gpuctl(['config', 'show', '--container', 'nobody'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('there is no container "nobody"') as string });
   });
 

@@ -241,10 +241,10 @@ function countersAt(each: WorldContainer, container: InspectedContainer, { world
 
 const NONE: Omit<Gpu, 'uuid' | 'index' | 'pciBusId' | 'minorNumber' | 'utilizationPercent' | 'processes'> = { migDevices: [], name: 'A100', totalMiB: read(80_000), usedMiB: unsupported, displayActive: read(false), persistence: read(true), computeMode: read('Default'), eccCurrent: read(true), eccPending: read(true), powerLimitW: read(400), recovery: read('none'), repairPending: read(false), remapFailed: read(false), temperatureC: read(30), faults: [], migCurrent: unsupported, migPending: unsupported };
 
-/** A device for each container, and as many that nobody claims, so that demand is not high. */
+/** A device for each container, and so many that nobody claims that demand is not high. */
 function snapshotAt(pairs: readonly { readonly each: WorldContainer; readonly container: InspectedContainer }[], { world, at, takenAt }: Moment & { readonly takenAt: number }): Snapshot {
   const running = pairs.filter(({ container }) => container.state === 'running');
-  const gpus = Array.from({ length: world.containers.length * 2 }, (_, index): Gpu => {
+  const gpus = Array.from({ length: Math.ceil(world.containers.length * 1.3) + 1 }, (_, index): Gpu => {
     const mine = running.find(({ each }) => each.n === index);
     return {
       ...NONE, uuid: uuidOf(index), index, pciBusId: `00000000:${index.toString(16).padStart(2, '0')}:00.0`, minorNumber: index,

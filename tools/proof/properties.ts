@@ -7,6 +7,7 @@ import { type Part, renderParts } from './part.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const HISTORIES = 'test/property/histories.test.ts';
+const MONTHS = 'test/property/limits.month.test.ts';
 const DAMAGE = 'test/property/damaged-answers.test.ts';
 
 interface Section {
@@ -21,12 +22,13 @@ interface Section {
 
 /** Those that PROPERTY_RUNS multiplies. */
 const others = globSync('test/property/**/*.test.ts', { cwd: ROOT })
-  .filter((file) => file !== HISTORIES && file !== DAMAGE && readFileSync(join(ROOT, file), 'utf8').includes('runs('))
+  .filter((file) => ![HISTORIES, DAMAGE, MONTHS].includes(file) && readFileSync(join(ROOT, file), 'utf8').includes('runs('))
   .toSorted();
 const SECTIONS: readonly Section[] = [
   { what: 'generated hosts', files: others, runs: 6, counted: 'hosts', floor: 100_000 },
   { what: 'generated histories', files: [HISTORIES], runs: 44, counted: 'histories', floor: 10_000 },
   { what: 'damaged answers', files: [DAMAGE], runs: 50, counted: 'damaged inputs', floor: 100_000 },
+  { what: 'months under limits', files: [MONTHS], runs: 3, counted: 'days of whole months', floor: 90 },
 ];
 
 /** The properties on cases that nobody has seen before, as many as the floors ask for; what was tried is counted by the tests themselves. */

@@ -34,6 +34,7 @@ export interface Excuse {
   readonly mutator?: string;
   /** A part of the line. */
   readonly line?: string;
+  readonly was?: string;
   readonly is?: string;
   readonly reason: string;
 }
@@ -64,9 +65,10 @@ function oneLine(text: string): string {
 }
 
 export function excused(mutant: Mutant, excuses: readonly Excuse[]): boolean {
-  return excuses.some(({ file, mutator, line, is }) =>
+  return excuses.some(({ file, mutator, line, was, is }) =>
     (mutant.file === file || (file.endsWith('/') && mutant.file.startsWith(file))) &&
     (mutator === undefined || mutant.mutator === mutator) &&
     (line === undefined || mutant.source.includes(line)) &&
+    (was === undefined || mutant.was === was) &&
     (is === undefined || mutant.is === is));
 }

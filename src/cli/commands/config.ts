@@ -19,7 +19,7 @@ import type { Command } from '../run.ts';
 export const configCheckCommand: Command = async (loaded, globals) => {
   refuseCollisions(loaded, globals);
   const { sources, warnings } = loaded;
-  if (globals.json === true) process.stdout.write(renderJson({ valid: true, sources, warnings }));
+  if (globals.json === true) process.stdout.write(renderJson({ schema: 1, valid: true, sources, warnings }));
   else if (globals.quiet !== true) process.stdout.write(`${sources.length === 0 ? 'no file: the built-in defaults apply' : `${sources.join(', ')}: no mistakes`}${warnings.length === 0 ? '' : `, ${counted(warnings.length, 'warning')}`}\n`);
   return warnings.length === 0 ? ExitCode.ok : ExitCode.findings;
 };

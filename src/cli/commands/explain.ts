@@ -15,7 +15,7 @@ import { type DeviceMemory, deviceMemory } from '../../passes/device-memory.ts';
 import type { Pass } from '../../passes/pass.ts';
 import { observe } from '../../passes/pass.ts';
 import { type DeviceReport, healthReport, type PassReport } from '../../passes/report.ts';
-import { type ContainerOutlook, describing, outlookParts } from '../../passes/user-side.ts';
+import { type ContainerOutlook, describing, outlookParts } from '../../passes/container-outlook.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderExplanation } from '../render/explanation.ts';
 import { colours, renderJson } from '../render/text.ts';

@@ -4,15 +4,12 @@ import { freeGpus, type FreeMig, freeMigs } from '../../passes/free.ts';
 import { healthCheck } from '../../passes/health-check.ts';
 import type { PassReport } from '../../passes/report.ts';
 import { openLedger } from '../../record/ledger/open.ts';
-import { ageOf, readPublicExport } from '../exported.ts';
+import { ageOf, readPublicExport, TOO_OLD_MS } from '../exported.ts';
 import type { Globals } from '../globals.ts';
 import { ledgerFile } from '../ledger-file.ts';
 import { reportPass } from '../pass-command.ts';
 import { renderAge } from '../render/text.ts';
 import type { Command } from '../run.ts';
-
-/** Three samples are missing: what was free then says nothing about now. */
-const TOO_OLD_MS = 15 * 60_000;
 
 interface Free {
   readonly gpus: readonly string[];

@@ -88,7 +88,7 @@ function isEmpty({ changes, before, after }: Plan): boolean {
 
 function show(plan: Plan, globals: Globals): void {
   const { changes, before, after } = plan;
-  if (globals.json === true) process.stdout.write(renderJson({ dry_run: globals.dryRun === true, changes: changes.map(({ path, before: place, text }) => ({ path, change: text === null ? 'remove' : place.state === 'absent' ? 'create' : 'replace' })), systemctl: [...before, ...after] }));
+  if (globals.json === true) process.stdout.write(renderJson({ schema: 1, dry_run: globals.dryRun === true, changes: changes.map(({ path, before: place, text }) => ({ path, change: text === null ? 'remove' : place.state === 'absent' ? 'create' : 'replace' })), systemctl: [...before, ...after] }));
   else if (globals.quiet !== true) {
     const calls = [...before, ...after].map((args) => `systemctl ${args.join(' ')}\n`);
     process.stdout.write(isEmpty(plan) ? 'Nothing to do.\n' : [...changes.map(renderChange), ...calls].join(''));

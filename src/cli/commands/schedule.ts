@@ -24,7 +24,7 @@ export const scheduleShowCommand: Command = async ({ config, originOf }, globals
   const active = activeOf(lookAtHost());
   const rows = slotsOf(config.schedule).map(({ job, pattern }) => ({ job, pattern, origin: originOf(`schedule.${job}`), next: next.get(job) ?? null }));
   if (globals.json === true) {
-    print({ slots: rows.map((row) => ({ ...row, next: row.next === null ? null : isoTime(row.next) })), active });
+    print({ schema: 1, slots: rows.map((row) => ({ ...row, next: row.next === null ? null : isoTime(row.next) })), active });
     return ExitCode.ok;
   }
   const paint = colours(globals);
@@ -41,7 +41,7 @@ export const scheduleCheckCommand: Command = async (loaded, globals) => {
   const findings = judgeInstalled(installed, wantedOn(installed, loaded));
   if (globals.json === true) {
     print({
-      collisions: collisions.map((each) => ({ kind: each.kind, jobs: [each.first, each.second], first_at: renderLocal(each.localMs), message: renderCollision(each) })),
+      schema: 1, collisions: collisions.map((each) => ({ kind: each.kind, jobs: [each.first, each.second], first_at: renderLocal(each.localMs), message: renderCollision(each) })),
       likely_ms: Object.fromEntries(likelyMs), measured: [...measured], durations_unreadable: unreadable, active: activeOf(installed), findings,
     });
     if (collisions.some((each) => !isTolerable(each))) return ExitCode.usage;

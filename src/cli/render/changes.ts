@@ -13,7 +13,7 @@ export const CHANGES: Readonly<Partial<Record<ReasonCode, string>>> = {
   'not-confirmed': 'a second look says the same',
   'engine-unknown': 'the engine answers for its container',
   'still-running': 'the container stops for longer than its hold',
-  'within-hold': 'its hold passes, or it starts again',
+  'within-hold': 'that time passes, or it starts',
   'hold-never': 'gpu_hold_after_stop, or container_hold_after_stop, is set to a time',
   'protected': 'the label that protects it goes, which means making it anew',
   'first-pass': 'a first pass has recorded the host, such as gpuctl sample',

@@ -127,6 +127,7 @@ function scrubValue(key: string, value: Encoded, context: Context): Encoded {
   if (typeof value === 'string') return scrubText(key, value, context);
   if (value === null || typeof value === 'boolean') return value;
   if (Array.isArray(value)) return value.map((each) => scrubValue(key, each, context));
+  if (key === 'idleExemption' || key === 'runtimeExemption') return { ...value, reason: 'scrubbed' };
   const fields = value as Fields;
   return Object.fromEntries(Object.entries(fields).map(([inner, each]) => [inner, scrubValue(inner.startsWith('$') ? key : isBoard(fields) && inner === 'name' ? '' : inner, each, context)]));
 }

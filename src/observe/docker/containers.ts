@@ -60,5 +60,5 @@ async function withEnvironment(container: Container, readVisibleDevices: ReadVis
   const effectiveVisibleDevices = await readVisibleDevices(container.pid);
   if (typeof effectiveVisibleDevices !== 'object' || effectiveVisibleDevices === null) return { ...container, effectiveVisibleDevices };
   const { id, name, state, pid } = container;
-  return heedsVisibleDevices(container) ? { inspected: false, id, name, state, why: `the environment of its process ${pid}: ${effectiveVisibleDevices.why}` } : container;
+  return heedsVisibleDevices(container) ? { inspected: false, id, name, state, why: `the environment of its process ${pid}: ${effectiveVisibleDevices.why}`, heldUpBy: pid } : container;
 }

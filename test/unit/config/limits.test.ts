@@ -1,7 +1,7 @@
 import { array, assert, constantFrom, property, record, subarray } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
-import { exemptionsOf, limitsOf, limitValuesOf, type OwnerFacts } from '../../../src/config/limits.ts';
+import { exemptionFrom, limitsOf, limitValuesOf, type OwnerFacts } from '../../../src/config/limits.ts';
 import type { Config } from '../../../src/config/types.ts';
 import { loadText } from './helpers.ts';
 
@@ -122,15 +122,14 @@ describe('exemptions of an owner', () => {
 
   it('are live to the end of the last day', async () => {
     const { config } = await loadText(`limits: { trust_labels: [owner] }\n${text}`);
-    expect(exemptionsOf({ owner: 'carol' }, lastDay, config)).toHaveLength(1);
-    expect(exemptionsOf({ owner: 'carol' }, lastDay + 60_000, config)).toEqual([]);
-    expect(exemptionsOf({ owner: 'dave' }, lastDay, config)).toEqual([]);
-    expect(exemptionsOf({ owner: null }, lastDay, config)).toEqual([]);
+    const from = (owner: string | null, now = lastDay, key: 'idle_timeout' | 'max_runtime' = 'idle_timeout') => exemptionFrom(key, { owner }, { config, now });
+    expect(from('carol')).toEqual({ reason: 'x', until: '2026-12-24', granted: true });
+    expect([from('carol', lastDay + 60_000), from('dave'), from(null), from('carol', lastDay, 'max_runtime')]).toEqual([null, null, null, null]);
   });
 
   it('are not granted to who only says to be that owner, and the file is told so', async () => {
     const { config, warnings } = await loadText(text);
-    expect(exemptionsOf({ owner: 'carol' }, lastDay, config)).toEqual([]);
+    expect(exemptionFrom('idle_timeout', { owner: 'carol' }, { config, now: lastDay })).toMatchObject({ granted: false });
     expect(warnings).toEqual([expect.objectContaining({ line: 2, key: 'exemptions' })]);
   });
 });

@@ -6,7 +6,7 @@ import { isDemandHigh } from '../../../src/decide/demand.ts';
 import { decideWaste } from '../../../src/decide/waste.ts';
 import type { Claim } from '../../../src/model/claim.ts';
 import type { Gpu } from '../../../src/model/device.ts';
-import { complete, failed } from '../../../src/model/observation.ts';
+import { complete, failed, observed } from '../../../src/model/observation.ts';
 import { misread, read, type Reading, unsupported } from '../../../src/model/reading.ts';
 import { container, HOUR, ID, MINUTE, NOW, STARTED } from './limit-facts.ts';
 
@@ -76,6 +76,11 @@ describe('the use of a shared device', () => {
     ['is the device’s where no sample tells who uses it', shared, said(0, 0), read(90)],
     ['is the device’s where another process may be its own', assessmentOf([{ use: read(90), pids: [1, 2, 3] }]), said(0, 88, 0), read(90)],
     ['is the device’s where the driver cannot tell', shared, failed('refused', 'Not supported'), read(90)],
+    ['is the device’s where nobody was asked', shared, null, read(90)],
+    ['is the device’s where the samples are not complete', shared, observed([{ gpuIndex: 0, pid: 1, smPercent: 1 }, { gpuIndex: 0, pid: 2, smPercent: 88 }], [{ subject: 'line 3', why: 'cut' }]), read(90)],
+    ['is the device’s where nobody knows whose another process is', assessmentOf([{ use: read(90), pids: [1, 2, 9] }]), said(0, 88), read(90)],
+    ['is the device’s where only one container is on it, whatever became of the question', assessmentOf([{ use: read(90), pids: [1] }]), failed('malformed', 'cut off'), read(90)],
+    ['is not supported under MIG, whatever became of the question', assessmentOf([{ use: unsupported, pids: [1, 2], mig: [] }]), failed('malformed', 'cut off'), unsupported],
     ['is not known where the answer could not be read', shared, failed('malformed', 'cut off'), misread('pmon: cut off')],
     ['is the device’s where only one container is on it, whatever was said', assessmentOf([{ use: read(90), pids: [1] }]), said(0), read(90)],
     ['is 0 where the device is idle, whatever became of the question', assessmentOf([{ use: read(0), pids: [1, 2] }]), failed('timeout', 'late'), read(0)],
@@ -84,7 +89,8 @@ describe('the use of a shared device', () => {
 
   it('is worth a question only where several containers are on a device that is in use', () => {
     const asks = (...devices: readonly Device[]): boolean => sharesDevice(assessmentOf(devices));
-    expect([asks({ use: read(90), pids: [1, 2] }), asks({ use: misread('x'), pids: [1, 2] })]).toEqual([true, true]);
+    expect([asks({ use: read(90), pids: [1, 2] }), asks({ use: misread('x'), pids: [1, 2] }), asks({ use: read(0) }, { use: read(90), pids: [1, 2] })]).toEqual([true, true, true]);
+    expect([asks({ use: read(90), pids: 'unknown' }), asks({ use: read(90), pids: [1, 9] })]).toEqual([false, false]);
     expect([asks({ use: read(0), pids: [1, 2] }), asks({ use: read(90), pids: [1] }, { use: read(90), pids: [2] }), asks({ use: read(90), pids: [1, 3] }), asks({ use: unsupported, pids: [1, 2], mig: [] })]).toEqual([false, false, false, false]);
   });
 });

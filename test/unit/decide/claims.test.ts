@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { ContainerState, DeviceRequest, InspectedContainer } from '../../../src/model/container.ts';
+import { decideClaims } from '../../../src/decide/claims.ts';
+import type { Ownership } from '../../../src/decide/ownership.ts';
+import type { Claim } from '../../../src/model/claim.ts';
+import type { ContainerState, DeviceRequest, EngineView, InspectedContainer } from '../../../src/model/container.ts';
+import type { Gpu, GpuProcess, MigDevice } from '../../../src/model/device.ts';
 import { assessed, allocation, GPU0, GPU1, gpuState, HOUR, JOB, MINUTE, MIG10, MIG11, migState, NOW, orphan, runningJob, stopped } from './good-case.ts';
 
 /** GPU 0 whole, GPU 1 with two MIG devices. */
@@ -20,6 +24,8 @@ function request(more: Partial<DeviceRequest>): Partial<InspectedContainer> {
 }
 
 const ALL = [GPU0, GPU1];
+/** More than one digit can number. */
+const twelve = Array.from({ length: 12 }, (_, n) => gpuState(n));
 
 describe('a device request claims', () => {
   it.each<[string, Partial<DeviceRequest>, readonly string[]]>([
@@ -55,6 +61,10 @@ describe('a device request claims', () => {
   it('nothing by an id of no device, and that is told', () => {
     expect(unresolved(request({ deviceIds: ['9'] }))).toEqual(['device-request 9']);
   });
+
+  it('every one of many devices', () => {
+    expect(claimed(request({ deviceIds: ['all'] }), twelve)).toHaveLength(12);
+  });
 });
 
 describe('a CDI name claims', () => {
@@ -71,6 +81,8 @@ describe('a CDI name claims', () => {
     ['nvidia.com/gpu=gpu0', 'a name that cannot be understood: it may be any', ALL],
     ['nvidia.com/gpu=9', 'an index that is not there: it may be any', ALL],
     ['notavendor', 'no CDI name at all: it may be any', ALL],
+    ['/nvidia.com/gpu=0', 'no CDI name, though there is one in it', ALL],
+    ['nvidia.com/gpu=0\n1', 'two lines: it may be any', ALL],
     ['amd.com/gpu=0', 'another vendor: nothing', []],
     ['evil-nvidia.com/gpu=0', 'a vendor that only ends like NVIDIA: nothing', []],
     ['nvidia.com/nic=0', 'something that is no GPU: nothing', []],
@@ -81,6 +93,10 @@ describe('a CDI name claims', () => {
   it('in the environment of the NVIDIA runtime as well', () => {
     expect(claimed({ runtime: 'nvidia', env: ['NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=0'] })).toEqual([GPU0]);
   });
+
+  it('in a request that names no driver as well', () => {
+    expect(claimed(request({ deviceIds: ['nvidia.com/gpu=0'] }))).toEqual([GPU0]);
+  });
 });
 
 describe('the environment claims', () => {
@@ -88,9 +104,17 @@ describe('the environment claims', () => {
 
   it.each<[string, readonly string[]]>([
     ['all', ALL], ['ALL', ALL], ['0', [GPU0]], ['0,1:1', [GPU0, MIG11]], [`${GPU0},${MIG10}`, [GPU0, MIG10]], [' 0 , 1:0 ', [GPU0, MIG10]],
-    ['none', []], ['void', []], ['', []], ['7', []], ['$(reboot)', []],
+    ['none', []], ['void', []], ['', []], ['0,none', [GPU0]], ['void,0', [GPU0]], ['7', []], ['$(reboot)', []],
   ])('%j under the NVIDIA runtime', (value, expected) => {
     expect(claimed(visible(value))).toEqual([...expected].toSorted());
+  });
+
+  it.each(['none', 'void', ' NONE ', '', ' '])('%j is no reference to something that is not there', (value) => {
+    expect(unresolved(visible(value))).toEqual([]);
+  });
+
+  it('nothing where there is none, and nothing is told', () => {
+    expect([claimed({}), unresolved({})]).toEqual([[], []]);
   });
 
   it.each(['nvidia', 'nvidia-container-runtime', 'nvidia-cdi'])('under the runtime %s', (runtime) => {
@@ -127,7 +151,7 @@ describe('the environment claims', () => {
 
   it('by mounts in the folder of the device plugin, under the NVIDIA runtime', () => {
     const mountTargets = [`/var/run/nvidia-container-devices/${GPU0}`, '/data'];
-    expect(claimed({ runtime: 'nvidia', mountTargets })).toEqual([GPU0]);
+    expect([claimed({ runtime: 'nvidia', mountTargets }), unresolved({ runtime: 'nvidia', mountTargets })]).toEqual([[GPU0], []]);
     expect(claimed({ runtime: 'runc', mountTargets })).toEqual([]);
   });
 });
@@ -149,6 +173,15 @@ describe('a device node claims', () => {
 
   it('the GPU whose minor number is not known, too', () => {
     expect(claimed({ deviceNodes: ['/dev/nvidia1'] }, [gpuState(0, { minorNumber: null }), gpuState(1)])).toEqual(ALL);
+    expect(claimed({ deviceNodes: ['/dev'] }, [gpuState(0, { minorNumber: null }), gpuState(1)])).toEqual(ALL);
+  });
+
+  it.each([['/dev/nvidia10', 10], ['/dev/char/195:11', 11]])('%s of a host with many GPUs', (path, n) => {
+    expect(claimed({ deviceNodes: [path] }, twelve)).toEqual([twelve[n]?.uuid]);
+  });
+
+  it('nothing by a path that only looks like one, and that is not told', () => {
+    expect(unresolved({ deviceNodes: ['/host/dev/nvidia0', '/dev/nvidia0x', '/dev/nvidia0/x', '/dev/char/195:x'] })).toEqual([]);
   });
 });
 
@@ -185,20 +218,25 @@ describe('a label claims', () => {
   });
 
   it('is shown shortened: a reference may be as long as it likes', () => {
-    const { claims } = assessed({ gpus, containers: [runningJob(label('gpuctl.device', GPU0.padEnd(10_000, 'x')))] }).claims;
-    for (const { reference } of claims) expect(reference.length).toBeLessThanOrEqual(256);
+    const { claims, unresolved: none } = assessed({ gpus, containers: [runningJob({ ...label('gpuctl.device', GPU0.padEnd(10_000, 'x')), ...request({ driver: 'cdi', deviceIds: ['x'.repeat(10_000)] }) })] }).claims;
+    expect([...claims, ...none].map(({ source, reference }) => [source, reference.length])).toEqual([['cdi', 256], ['cdi', 256], ['label', 256]]);
   });
 
   it('as often as it likes, and costs no more for it: a device named in hundreds of ways is claimed in a few, and of what names none a little is told', () => {
     const ways = Array.from({ length: GPU0.length - 5 }, (_, n) => GPU0.slice(0, n + 5)).flatMap((start) => [start, start.toLowerCase(), start.toUpperCase()]);
     const nothing = Array.from({ length: 500 }, (_, n) => `nothing${n}`);
     const { claims } = assessed({ gpus, containers: [runningJob({ labels: { 'gpuctl.device': [...new Set(ways)].join(','), 'ds01.gpu.allocated': nothing.join(',') } })] });
-    expect(claims.claims.map(({ gpuUuid }) => gpuUuid)).toContain(GPU0);
-    expect([claims.claims.length <= 4 * gpus.length, claims.unresolved.length]).toEqual([true, 16]);
+    expect([claims.claims.map((claim) => claim.gpuUuid), claims.unresolved.length]).toEqual([[GPU0, GPU0, GPU0, GPU0], 16]);
   });
 
   it('what comes after hundreds of repetitions', () => {
     expect(claimed({ labels: { 'gpuctl.device': `${'0,'.repeat(5000)}1` } })).toEqual([GPU0, GPU1].toSorted());
+  });
+
+  it('nothing by what comes after 256 different entries, or after 64 KiB', () => {
+    const nothing = Array.from({ length: 255 }, (_, n) => `nothing${n}`).join(',');
+    expect([claimed(label('gpuctl.device', `${nothing},0`)), claimed(label('gpuctl.device', `${nothing},another,0`))]).toEqual([[GPU0], []]);
+    expect([claimed(label('gpuctl.device', `${' '.repeat(65_535)}0`)), claimed(label('gpuctl.device', `${' '.repeat(65_536)}0`))]).toEqual([[GPU0], []]);
   });
 
   it('nothing by a label of the name of something that every object has', () => {
@@ -223,6 +261,15 @@ describe('where a number is not known', () => {
 });
 
 describe('every claim', () => {
+  it('says by what it is made', () => {
+    const job = runningJob({
+      deviceRequests: [{ driver: '', count: 0, deviceIds: ['0'], capabilities: [] }, { driver: 'cdi', count: 0, deviceIds: ['nvidia.com/gpu=0', 'odd'], capabilities: [] }],
+      runtime: 'nvidia', env: ['NVIDIA_VISIBLE_DEVICES=0,nvidia.com/gpu=1'], deviceNodes: ['/dev/nvidia0', '/dev'], labels: { 'gpuctl.device': GPU0 },
+    });
+    const made = assessed({ gpus, containers: [job] }).claims.claims.map(({ source, reference }) => `${source} ${reference}`);
+    expect(new Set(made)).toEqual(new Set(['device-request 0', 'cdi 0', 'cdi odd', 'environment 0', 'environment 1', 'device-node /dev/nvidia0', 'device-node /dev', `label ${GPU0}`]));
+  });
+
   it('is a claim on the parent of a MIG device as well', () => {
     const { claims } = assessed({ gpus, containers: [runningJob(request({ deviceIds: [MIG10] }))] }).claims;
     expect(claims).toMatchObject([{ gpuUuid: GPU1, migUuid: MIG10 }]);
@@ -237,22 +284,55 @@ describe('every claim', () => {
   });
 
   it('is everything where the container could not be inspected', () => {
-    const { claims } = assessed({ gpus, containers: [{ inspected: false, id: JOB, name: 'job', state: 'running', why: 'timeout' }] }).claims;
-    expect(claims.map(({ gpuUuid, source }) => [gpuUuid, source])).toEqual([[GPU0, 'uninspected'], [GPU1, 'uninspected']]);
+    const { claims, unresolved: none } = assessed({ gpus, containers: [{ inspected: false, id: JOB, name: 'job', state: 'running', why: 'timeout' }] }).claims;
+    expect(claims.map((claim) => [claim.gpuUuid, claim.source, claim.startedAt])).toEqual([[GPU0, 'uninspected', null], [GPU1, 'uninspected', null]]);
+    expect(none).toEqual([]);
   });
 
   it('is made by a live process on the device as well, by whatever way it got there', () => {
     const { claims } = assessed({ gpus, containers: [runningJob()], processes: [orphan({ cgroups: [`/docker/${JOB}`] })] }).claims;
-    expect(claims).toMatchObject([{ containerId: JOB, gpuUuid: GPU0, source: 'live-process', reference: 'pid 4711' }]);
+    expect(claims).toMatchObject([{ containerId: JOB, startedAt: NOW - HOUR, gpuUuid: GPU0, source: 'live-process', reference: 'pid 4711', released: false }]);
   });
 
   it('is made by the process of a container that began after the list was made', () => {
     const { claims } = assessed({ gpus, processes: [orphan({ cgroups: [`/docker/${JOB}`] })], oddAnswers: [{ id: JOB, answer: 'running' }] }).claims;
-    expect(claims).toMatchObject([{ containerId: JOB, gpuUuid: GPU0, source: 'live-process', containerState: 'running' }]);
+    expect(claims).toEqual([{ containerId: JOB, containerName: JOB.slice(0, 12), containerState: 'running', startedAt: null, source: 'live-process', reference: 'pid 4711', gpuUuid: GPU0, migUuid: null, released: false }]);
   });
 
   it('is none of a container that is gone, whose process is left', () => {
     expect(assessed({ gpus, processes: [orphan()] }).claims.claims).toEqual([]);
+  });
+
+  it('is none of a process that a list shows which is not known', () => {
+    expect(assessed({ gpus: [gpuState(0, { listUnknown: 'cut' })], processes: [orphan({ cgroups: [`/docker/${JOB}`] })], containers: [runningJob()] }).claims.claims).toEqual([]);
+  });
+});
+
+describe('a live process', () => {
+  const [board] = assessed({ gpus: [migState(1)] }).gpus as readonly [Gpu];
+  const [first, second] = board.migDevices as readonly [MigDevice, MigDevice];
+  const owner: Ownership = { kind: 'container', reason: 'running-container', containerId: JOB, name: 'late' };
+  const claimBy = (row: Partial<GpuProcess>, migDevices: readonly MigDevice[] = board.migDevices, ownership = new Map([[4711, owner]])): readonly Claim[] => {
+    const processes: readonly GpuProcess[] = [{ pid: 4711, type: 'C', name: '', usedMiB: null, gpuInstanceId: null, computeInstanceId: null, ...row }];
+    const engine: EngineView = { kind: 'docker', engineId: null, version: null, containers: [], answers: [] };
+    return decideClaims({ gpus: [{ ...board, migDevices, processes: { state: 'known', processes } }], engine, ownership, allocations: [], deviceLabels: [] }).claims;
+  };
+
+  it.each<[string, string | null, Partial<GpuProcess>, readonly MigDevice[]]>([
+    ['the MIG device of its instances', MIG11, { gpuInstanceId: 2, computeInstanceId: 0 }, [first, second]],
+    ['the only MIG device of its GPU instance', MIG10, { gpuInstanceId: 1 }, [first, second]],
+    ['the one of two in its GPU instance', MIG11, { gpuInstanceId: 1, computeInstanceId: 1 }, [first, { ...second, gpuInstanceId: 1, computeInstanceId: 1 }]],
+    ['the whole GPU where two could be meant', null, { gpuInstanceId: 1 }, [first, { ...second, gpuInstanceId: 1, computeInstanceId: 1 }]],
+    ['the whole GPU where none has its compute instance', null, { gpuInstanceId: 1, computeInstanceId: 1 }, [first, second]],
+    ['the whole GPU where none has its GPU instance', null, { gpuInstanceId: 9, computeInstanceId: 0 }, [first, second]],
+    ['the whole GPU where its instance is not known, though that of a MIG device is not either', null, {}, [{ ...first, gpuInstanceId: null }]],
+    ['the whole GPU where that MIG device has no name', null, { gpuInstanceId: 1 }, [{ ...first, uuid: null }]],
+  ])('claims %s', (_, migUuid, row, migDevices) => {
+    expect(claimBy(row, migDevices)).toMatchObject([{ gpuUuid: GPU1, migUuid, containerName: 'late' }]);
+  });
+
+  it('claims nothing for a container where nobody knows whose it is', () => {
+    expect(claimBy({}, board.migDevices, new Map())).toEqual([]);
   });
 });
 

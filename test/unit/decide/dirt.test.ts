@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decideDirt, type DirtFacts, unexplainedMiB } from '../../../src/decide/dirt.ts';
+import { decideDirt, type Dirt, type DirtFacts, unexplainedMiB } from '../../../src/decide/dirt.ts';
 import type { Gpu } from '../../../src/model/device.ts';
 import type { MemorySample } from '../../../src/model/history.ts';
 import { read } from '../../../src/model/reading.ts';
@@ -20,16 +20,20 @@ function samples(...all: readonly Seen[]): readonly MemorySample[] {
   return all.map(([ago, unexplained]) => ({ gpuUuid: GPU0, at: NOW - ago * MINUTE, usedMiB: unexplained, unexplainedMiB: unexplained }));
 }
 
+function found(more: Partial<DirtFacts> = {}): Dirt {
+  return decideDirt({ gpu: gpuOf(FULL), ghosts: [], afterEnding: null, history: historyOf(), toleranceMiB: 1024, now: NOW, ...more });
+}
+
 function dirt(more: Partial<DirtFacts> = {}): string {
-  const found = decideDirt({ gpu: gpuOf(FULL), ghosts: [], afterEnding: null, history: historyOf(), toleranceMiB: 1024, now: NOW, ...more });
-  return 'reason' in found ? `${found.kind} ${found.reason}` : found.kind;
+  const answer = found(more);
+  return 'reason' in answer ? `${answer.kind} ${answer.reason}` : answer.kind;
 }
 
 describe('memory that no process explains', () => {
   it('is what is used beyond the baseline and the processes', () => {
     const gpu = gpuOf({ unexplainedMiB: 500 }, [orphan(), orphan({ pid: 2 })]);
     expect(unexplainedMiB(gpu, historyOf())).toBe(500);
-    expect(unexplainedMiB(gpu, historyOf({ baselines: [{ gpuUuid: GPU0, usedMiB: 450 }, { gpuUuid: GPU1, usedMiB: 9 }] }))).toBe(50);
+    expect(unexplainedMiB(gpu, historyOf({ baselines: [{ gpuUuid: GPU1, usedMiB: 9 }, { gpuUuid: GPU0, usedMiB: 450 }] }))).toBe(50);
   });
 
   it('is not known where anything about it is not', () => {
@@ -45,6 +49,7 @@ describe('memory that no process explains', () => {
   it.each<readonly [expected: string, all: readonly Seen[]]>([
     ['dirty dirty-memory', [[10, 4096], [5, 4096]]],
     ['dirty dirty-memory', [[300, 4096], [5, 4096]]],
+    ['dirty dirty-memory', [[10, 4096], [0, 4096]]],
     ['suspect not-yet-confirmed', [[10, 4096]]],
     ['suspect not-yet-confirmed', [[9, 4096], [5, 4096], [1, 4096]]],
     ['suspect not-yet-confirmed', [[60, 4096], [10, 1024], [5, 4096]]],
@@ -96,5 +101,21 @@ describe('a board', () => {
 
   it('asks first: what it says counts though nothing else is known', () => {
     expect(dirt({ gpu: gpuOf({ recovery: read('reset'), unexplainedMiB: null, listUnknown: 'swallowed' }) })).toBe('dirty reset-asked');
+  });
+});
+
+describe('what is told of a device', () => {
+  const memory = { unexplainedMiB: 4096, toleranceMiB: 1024 };
+  it.each<[string, Partial<DirtFacts>, Dirt]>([
+    ['the action that the driver asks for', { gpu: gpuOf({ recovery: read('drain-and-reset') }) }, { kind: 'dirty', reason: 'reset-asked', evidence: { recovery: 'drain-and-reset' } }],
+    ['the fault that asks for it', { gpu: gpuOf({ faults: ['GPU requires reset'] }) }, { kind: 'dirty', reason: 'reset-asked', evidence: { fault: 'GPU requires reset' } }],
+    ['the ghosts', { ghosts: [12, 13] }, { kind: 'dirty', reason: 'dirty-ghost', evidence: { ghosts: [12, 13] } }],
+    ['what was read after an orphan was ended', { afterEnding: [4096, 4000] }, { kind: 'dirty', reason: 'dirty-memory', evidence: { ...memory, readings: [4096, 4000] } }],
+    ['that a reset was wanted before', { history: historyOf({ resetWants: [{ gpuUuid: GPU0, since: NOW - MINUTE, reason: 'dirty-memory' }] }) }, { kind: 'dirty', reason: 'dirty-memory', evidence: { ...memory, wantedBefore: true } }],
+    ['how often and how long it was seen', { history: historyOf({ memory: samples([11, 4096], [5, 4096]) }) }, { kind: 'dirty', reason: 'dirty-memory', evidence: { ...memory, samples: 3, forMs: 11 * MINUTE } }],
+    ['the memory, while it is only a suspicion', {}, { kind: 'suspect', reason: 'not-yet-confirmed', unexplainedMiB: 4096 }],
+    ['why it cannot be said', { gpu: gpuOf({ unexplainedMiB: null }) }, { kind: 'unknown', why: 'the memory of the device or of a process on it is not known' }],
+  ])('is %s', (_, more, told) => {
+    expect(found(more)).toEqual(told);
   });
 });

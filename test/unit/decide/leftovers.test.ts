@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decideLeftover, type LeftoverFacts } from '../../../src/decide/leftovers.ts';
 import type { ContainerState } from '../../../src/model/container.ts';
+import type { Evidence } from '../../../src/model/decision.ts';
+import { REASONS } from '../../../src/model/reason.ts';
 import { container, HOUR, MINUTE, NOW, policy, rules } from './limit-facts.ts';
 
 const exited = (minutes: number): LeftoverFacts['container'] => ({ ...container, state: 'exited', pid: null, finishedAt: NOW - minutes * MINUTE });
@@ -19,6 +21,8 @@ describe('a container that is at rest', () => {
   it('is removed when it was created half an hour ago and never started (S9)', () => {
     expect(verdictOf({ container: created(31) })).toBe('remove act created-leftover');
     expect(verdictOf({ container: created(1) })).toBe('remove leave within-hold');
+    // Of one that never ran it is not said that it stopped.
+    expect(REASONS['within-hold']).toMatch(/stopped, or was created and never started,/);
     expect(verdictOf({ container: created(31), policy: { ...policy, createdTimeoutMs: null } })).toBe('remove leave hold-never');
   });
 
@@ -47,5 +51,21 @@ describe('a container that is at rest', () => {
   it('is removed where a file sets limits or leftovers, and refused where none does', () => {
     expect(verdictOf({ policy: { ...policy, configured: { limits: false, leftovers: true } } })).toBe('remove act stopped-leftover');
     expect(verdictOf({ policy: { ...policy, configured: { limits: false, leftovers: false } } })).toBe('remove refuse limits-not-configured');
+  });
+
+  const past = { restedMs: 31 * MINUTE, holdMs: 30 * MINUTE, pastLimit: true };
+  const within = { restedMs: 30 * MINUTE, holdMs: 30 * MINUTE, pastLimit: false };
+  it.each<[string, Partial<LeftoverFacts>, Evidence]>([
+    ['how long it has rested, and for how long it may', {}, past],
+    ['the same while it may rest', { container: exited(30) }, within],
+    ['the same where no file sets limits', { policy: { ...policy, configured: { limits: false, leftovers: false } } }, past],
+    ['the same of a protected one', { standing: 'protected' }, past],
+    ['the same of a protected one while it may rest', { standing: 'protected', container: exited(30) }, within],
+    ['nothing of a protected one whose age is not known', { standing: 'protected', container: { ...exited(31), finishedAt: null } }, {}],
+    ['nothing of a protected one that is kept for ever', { standing: 'protected', rules: { ...rules, gpuHoldAfterStopMs: null } }, {}],
+    ['nothing of a protected one at the first pass', { standing: 'protected', firstPassAt: null }, {}],
+    ['its state, where that is neither running nor stopped', { container: { ...exited(31), state: 'paused' } }, { state: 'paused' }],
+  ])('is told with %s', (_, more, evidence) => {
+    expect(decideLeftover({ ...due, ...more }).evidence).toEqual(evidence);
   });
 });

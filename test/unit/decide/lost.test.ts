@@ -23,6 +23,7 @@ describe('the inventory', () => {
   it('learns what is new, has moved or is back, and notes once what is missing', () => {
     expect(decideInventory([], answer)).toEqual({ seen: [{ gpuUuid: gpu.uuid, pciBusId: gpu.pciBusId, name: gpu.name }], missing: [] });
     expect(decideInventory([{ ...here, pciBusId: '00000000:01:00.0' }], answer)?.seen).toHaveLength(1);
+    expect(decideInventory([{ ...here, name: 'NVIDIA A100' }], answer)?.seen).toHaveLength(1);
     expect(decideInventory([{ ...here, missingSince: 5 }], answer)?.seen).toHaveLength(1);
     expect(decideInventory([here, { ...gone, missingSince: null }], answer)).toEqual({ seen: [], missing: [gone.gpuUuid] });
     expect(decideInventory([here, gone], answer)).toBeNull();
@@ -47,13 +48,27 @@ describe('a lost GPU', () => {
     const [finding] = lostFindings({ driver: partial, kernel: { ...kernel, pciGpus: [...kernel.pciGpus ?? [], { pciBusId: gone.pciBusId, driver: 'nvidia' }] } }, { inventory: [here, gone] });
     expect(finding).toMatchObject({ id: 'gpu.lost', severity: 'critical', subject: { gpu: gone.gpuUuid } });
     expect(finding?.message).toMatch(/GPU-99999999.*00000000:99:00\.0.*missing since 2026-11-01.*still on the PCI bus.*GPU is lost/);
-    expect(lostFindings({ driver: answer, kernel }, { inventory: [gone] })[0]?.message).toContain('not on the PCI bus either');
-    expect(lostFindings({ driver: answer }, { inventory: [gone] })[0]?.message).toContain('not known');
+  });
+
+  it.each<[string, Observed<DriverView>, KernelView | undefined, InventoryEntry, string]>([
+    ['a board that fell off the bus', answer, kernel, gone, 'missing since 2026-11-01T00:00:00.000Z; it is not on the PCI bus either'],
+    ['one that was there a moment ago', answer, kernel, { ...gone, missingSince: null }, 'it was there at the pass before; it is not on the PCI bus either'],
+    ['a kernel that was not asked', answer, undefined, gone, 'missing since 2026-11-01T00:00:00.000Z; whether it is still on the PCI bus is not known'],
+    ['a bus that could not be read', answer, { ...kernel, pciGpus: null }, gone, 'missing since 2026-11-01T00:00:00.000Z; whether it is still on the PCI bus is not known'],
+    ['what the driver says of all', failed('no-devices', 'No devices were found'), kernel, gone, 'missing since 2026-11-01T00:00:00.000Z; it is not on the PCI bus either; No devices were found'],
+    ['what the driver says of another one', observed({ driverVersion: null, attachedGpus: 2, gpus: [gpu] }, [{ subject: '00000000:01:00.0', why: 'cut' }]), kernel, gone, 'missing since 2026-11-01T00:00:00.000Z; it is not on the PCI bus either'],
+  ])('is told as far as it is known: %s', (_, driver, view, entry, known) => {
+    const findings = lostFindings({ driver, ...(view !== undefined && { kernel: view }) }, { inventory: [entry] });
+    expect(findings.filter(({ id }) => id === 'gpu.lost').map(({ message, remedy }) => [message, remedy])).toEqual([[
+      `GPU ${gone.gpuUuid} (NVIDIA H100) at 00000000:99:00.0 is missing from nvidia-smi's answer: ${known}`,
+      'look at the kernel log (Xid 79: it fell off the bus); a reboot or a power cycle of the host brings a sound board back; if it was taken out on purpose: gpuctl health-check --baseline accept',
+    ]]);
   });
 
   it('is the one that a failed call names, and no other', () => {
     expect(ids(failed('device-fault', `GPU ${gone.pciBusId}: Unable to determine the device handle`), [here, gone])).toEqual(['gpu.lost']);
     expect(ids(failed('device-fault', 'GPU is lost'), [here, gone])).toEqual([]);
+    expect(ids(failed('timeout', `GPU ${gone.pciBusId}: late`), [here, gone])).toEqual([]);
   });
 
   it('in whose place another one is, is told as that', () => {
@@ -62,30 +77,50 @@ describe('a lost GPU', () => {
 });
 
 it('a GPU on the bus that was never seen is critical where the driver has it, else a warning; nothing without an answer to compare with', () => {
-  const view = { ...kernel, pciGpus: [{ pciBusId: '00000000:f1:00.0', driver: 'nvidia' }, { pciBusId: '00000000:f2:00.0', driver: 'nouveau' }] };
-  expect(lostFindings({ driver: answer, kernel: view }, { inventory: [] }).map(({ id, severity }) => [id, severity])).toEqual([['gpu.unlisted', 'critical'], ['gpu.unlisted', 'warning']]);
+  const bound = ['nvidia', 'nouveau', null];
+  const view = { ...kernel, pciGpus: bound.map((driver, n) => ({ pciBusId: `00000000:f${n}:00.0`, driver })) };
+  const found = lostFindings({ driver: answer, kernel: view }, { inventory: [] });
+  expect(found.map(({ id, severity, message }) => [id, severity, message])).toEqual([['critical', '0', 'nvidia'], ['warning', '1', 'nouveau'], ['warning', '2', 'none']].map(([severity, n, driver]) =>
+    ['gpu.unlisted', severity, `an NVIDIA GPU is on the PCI bus at 00000000:f${n}:00.0, but nvidia-smi does not show it; its kernel driver is ${driver}`]));
+  expect(new Set(found.map(({ remedy }) => remedy))).toEqual(new Set(['look at the kernel log for NVRM lines of that bus id: a board that does not start, or that this driver does not support']));
   expect(ids(failed('timeout', 'late'), [], view)).toEqual([]);
+  expect(ids(answer, [], { ...kernel, pciGpus: null })).toEqual([]);
 });
 
 describe('a driver of two versions', () => {
   it('is found by the library\'s refusal and by comparison, and no reset is advised', () => {
-    for (const [driver, version] of [[failed('version-mismatch', 'x'), '550.1.1'], [answer, '550.1.1'], [failed('version-mismatch', 'x'), null]] as const) {
+    for (const [driver, version, message] of [
+      [failed('version-mismatch', 'x'), '550.1.1', "the kernel module that is loaded (550.1.1) and the driver's library are of different versions: no GPU can be used by a new process"],
+      [failed('version-mismatch', 'x'), null, "the kernel module that is loaded and the driver's library are of different versions: no GPU can be used by a new process"],
+      [answer, '550.1.1', 'the kernel module that is loaded (550.1.1) is not the version that nvidia-smi tells (535.274.02)'],
+    ] as const) {
       const [finding] = lostFindings({ driver, kernel: { ...kernel, moduleVersion: version } }, {});
-      expect(finding).toMatchObject({ id: 'driver.mismatch', severity: 'critical' });
+      expect(finding).toMatchObject({ id: 'driver.mismatch', severity: 'critical', message });
       expect(finding?.remedy).not.toContain('reset');
     }
   });
 
   it('is not found where a version is not known', () => {
     expect(ids(answer, [here], { ...kernel, moduleVersion: null })).toEqual([]);
-    expect(ids(complete({ driverVersion: null, attachedGpus: 1, gpus: [gpu] }), [here])).toEqual([]);
+    for (const driverVersion of [null, '[N/A]', 'R535', '535.x']) expect(ids(complete({ driverVersion, attachedGpus: 1, gpus: [gpu] }), [here])).toEqual([]);
   });
 });
 
-it('a hung driver names who is stuck, escaped', () => {
-  const [finding] = lostFindings({ driver: failed('hung', 'it hung'), kernel: { ...kernel, blocked: [{ pid: 77, command: 'nvidia-\u001b[2J' }] } }, {});
-  expect(finding).toMatchObject({ id: 'driver.hung', severity: 'critical', message: expect.stringContaining('(pid 77)') });
-  expect(finding?.message).not.toContain('\u001b');
+describe('a hung driver', () => {
+  const stuck = (most: number): KernelView => ({ ...kernel, blocked: Array.from({ length: most }, (_, n) => ({ pid: n, command: 'nvidia-\u001b[' })) });
+  const names = (most: number): string => Array.from({ length: most }, (_, n) => `nvidia-\\u{1b}[ (pid ${n})`).join(', ');
+
+  it.each<[string, KernelView | undefined]>([
+    ['no process named nvidia… is in uninterruptible sleep now', undefined],
+    ['no process named nvidia… is in uninterruptible sleep now', stuck(0)],
+    [`in uninterruptible sleep: ${names(8)}`, stuck(8)],
+    [`in uninterruptible sleep: ${names(8)} and 2 more`, stuck(10)],
+  ])('names who is stuck, escaped: %s', (who, view) => {
+    expect(lostFindings({ driver: failed('hung', 'it hung'), ...(view !== undefined && { kernel: view }) }, {})).toEqual([{
+      id: 'driver.hung', severity: 'critical', subject: {}, message: `the driver hangs: it hung; ${who}`,
+      remedy: 'look at the kernel log for Xid lines; drain the host and reboot it. gpuctl asks nvidia-smi nothing until it answers a probe or the host has rebooted',
+    }]);
+  });
 });
 
 describe('after an nvidia-smi that hung', () => {

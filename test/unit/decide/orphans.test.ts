@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
 import { doubtAbout, pidsToConfirm } from '../../../src/decide/orphans.ts';
 import type { Decision, ProcessTarget } from '../../../src/model/decision.ts';
+import { observed } from '../../../src/model/observation.ts';
 import type { ProcessLook } from '../../../src/model/snapshot.ts';
-import { BOOT, ENGINE, type HostState, lookAt, OTHER_ENGINE, type ProcessState } from '../../property/host.ts';
+import { BOOT, ENGINE, gpuUuid, type HostState, lookAt, OTHER_ENGINE, type ProcessState } from '../../property/host.ts';
 import { kills, secondLook } from '../../property/rules.ts';
 import { assessed, GONE, GPU0, GPU1, gpuState, hostOf, JOB, NOW, orphan, runningJob, stopped } from './good-case.ts';
 
@@ -20,13 +21,14 @@ function verdicts(decisions: readonly Decision[]): readonly string[] {
   return decisions.map(({ verdict, reason }) => `${verdict} ${reason}`);
 }
 
+const GPU2 = gpuUuid(2);
 const trouble = hostOf().trouble;
 
 describe('an orphan', () => {
   it('is ended when two looks agree', () => {
     expect(decide()).toMatchObject([{
       verb: 'kill', verdict: 'act', reason: 'orphan-container-gone', round: 1,
-      target: { kind: 'process', pid: 4711, identity: { pid: 4711, startTicks: 99, bootId: BOOT }, containerId: GONE, gpuUuids: [GPU0] },
+      target: { kind: 'process', pid: 4711, name: 'python3 train.py', identity: { pid: 4711, startTicks: 99, bootId: BOOT }, containerId: GONE, gpuUuids: [GPU0] },
       evidence: { confirmedAfterMs: 2000 },
     }]);
   });
@@ -46,6 +48,7 @@ describe('an orphan', () => {
     ['leave identity-changed', 'its pid is another process’s', { processes: [orphan({ startTicks: 100 })] }, 2000],
     ['leave identity-changed', 'the host was started again', { bootId: 'another' }, 2000],
     ['leave process-unlisted', 'the driver does not list it any more', { processes: [orphan({ rows: [] })] }, 2000],
+    ['leave process-unlisted', 'the driver lists only another process on its device', { processes: [orphan({ rows: [] }), orphan({ pid: 10 })] }, 2000],
     ['leave process-unlisted', 'the driver lists it on another device only', { processes: [orphan({ rows: [{ gpu: 1, type: 'C', usedMiB: 1 }] })] }, 2000],
     ['refuse process-list-unknown', 'the driver does not answer', { trouble: { ...trouble, listed: 'failed' } }, 2000],
     ['refuse process-list-unknown', 'the list of that device is missing', { trouble: { ...trouble, listed: 0 } }, 2000],
@@ -78,6 +81,28 @@ describe('an orphan', () => {
     expect(verdicts(kills(assessed({ processes: [orphan()] }), null, defaultConfig()))).toEqual(['leave not-confirmed']);
   });
 
+  it.each<[string, string, readonly string[]]>([
+    ['act orphan-container-gone', 'of other devices alone', [GPU1, GPU2]],
+    ['refuse process-list-unknown', 'of its device too', [GPU1, GPU0]],
+    ['refuse process-list-unknown', 'of nobody knows which too', [GPU1, 'a row without a device']],
+  ])('%s where the second look lacks the lists %s', (expected, _, missing) => {
+    const first = assessed({ processes: [orphan()] });
+    const second = secondLook(first, hostOf({ processes: [orphan()] }), 2000);
+    if (second === null) throw new Error('no second look');
+    const listed = observed([{ gpuUuid: GPU0, pid: 4711 }], missing.map((subject) => ({ subject, why: 'cut' })));
+    expect(verdicts(kills(first, { ...second, listed }, defaultConfig()))).toEqual([expected]);
+  });
+
+  it('is not ended where a second look says nothing of it', () => {
+    const first = assessed({ processes: [orphan()] });
+    const second = secondLook(first, hostOf({ processes: [orphan()] }), 2000);
+    expect(verdicts(kills(first, second === null ? null : { ...second, processes: [] }, defaultConfig()))).toEqual(['refuse process-unreadable']);
+  });
+
+  it('that is somebody’s at the second look is shown with whose it is then', () => {
+    expect(decide({}, { oddAnswers: [{ id: GONE, answer: 'running' }] })).toMatchObject([{ reason: 'looks-differ', evidence: { owner: { kind: 'orphan' }, ownerAgain: { kind: 'container', containerId: GONE } } }]);
+  });
+
   it('that is stuck at both looks is a finding; at one look it was only busy', () => {
     const stuck = { processes: [orphan({ runState: 'D' })] };
     expect(verdicts(decide(stuck))).toEqual(['leave stuck']);
@@ -90,6 +115,7 @@ describe('an orphan', () => {
     expect(verdicts(decide({ processes: [typed('G')] }))).toEqual(['leave not-compute']);
     expect(verdicts(decide({ processes: [typed('other')] }))).toEqual(['leave not-compute']);
     expect(verdicts(decide({ processes: [typed('C+G')] }))).toEqual(['act orphan-container-gone']);
+    expect(verdicts(decide({ processes: [orphan({ rows: [{ gpu: 0, type: 'C', usedMiB: 1 }, { gpu: 1, type: 'G', usedMiB: 1 }] })] }))).toEqual(['act orphan-container-gone']);
   });
 });
 
@@ -129,6 +155,14 @@ describe('a ghost', () => {
 
   it('is listed and not there, twice', () => {
     expect(verdicts(decide(ghost))).toEqual(['leave ghost']);
+  });
+
+  it('is one beside others that are there', () => {
+    expect(verdicts(decide({ processes: [orphan({ pid: 10 }), ...ghost.processes] }))).toEqual(['act orphan-container-gone', 'leave ghost']);
+  });
+
+  it('is not confirmed by one look', () => {
+    expect(verdicts(kills(assessed(ghost), null, defaultConfig()))).toEqual(['leave not-confirmed']);
   });
 
   it.each<[string, string, Change]>([
@@ -175,16 +209,20 @@ describe('a client of MPS', () => {
     expect(verdicts(decide({ processes }))).toEqual(['refuse mps-client', 'refuse mps-client', 'leave host-stray']);
   });
 
+  it('is spared where it computes without MPS on another device', () => {
+    expect(verdicts(decide({ processes: [client(10, [0], { rows: [{ gpu: 0, type: 'M+C', usedMiB: 1 }, { gpu: 1, type: 'C', usedMiB: 1 }] }), client(11, [0], alive)] }))).toEqual(['refuse mps-client', 'leave host-stray']);
+  });
+
   it('is ended though somebody computes beside it without MPS', () => {
     expect(verdicts(decide({ processes: [client(10, [0]), orphan({ pid: 11, ...alive })] }))).toEqual(['act orphan-container-gone', 'leave host-stray']);
   });
 
-  it.each<[string, Change]>([
-    ['a process list is not known', { gpus: [gpuState(0), gpuState(1, { listUnknown: 'swallowed' })] }],
-    ['a device was not described', { gpus: [gpuState(1), gpuState(0)], trouble: { ...trouble, driver: 'partial' } }],
-  ])('is spared where %s: others may be there', (_, change) => {
+  it.each<[string, string, Change]>([
+    ['a process list is not known', GPU1, { gpus: [gpuState(0), gpuState(1, { listUnknown: 'swallowed' })] }],
+    ['a device was not described', gpuState(1).pciBusId, { gpus: [gpuState(1), gpuState(0)], trouble: { ...trouble, driver: 'partial' } }],
+  ])('is spared where %s: others may be there', (_, unseen, change) => {
     const on = change.trouble === undefined ? 0 : 1;
-    expect(verdicts(decide({ ...change, processes: [client(10, [on])] }))).toEqual(['refuse mps-client']);
+    expect(decide({ ...change, processes: [client(10, [on])] })).toMatchObject([{ verdict: 'refuse', reason: 'mps-client', evidence: { mpsPeers: [], unseenDevices: [unseen] } }]);
     expect(verdicts(decide({ ...change, processes: [orphan({ rows: [{ gpu: on, type: 'C', usedMiB: 1 }] })] }))).toEqual(['act orphan-container-gone']);
   });
 });

@@ -55,6 +55,12 @@ describe('what is to come for a running container', () => {
   });
 });
 
+it('an exemption is told with the limit it is from, one that does not count too, and changes no date by that', () => {
+  const exemption = { reason: 'thesis', until: '2026-12-24', granted: false };
+  expect(outlook({ rules: { ...rules, idleExemption: exemption } })).toEqual([{ ...outlook()[0], exemption }, outlook()[1]]);
+  expect(outlook({ rules: { ...rules, runtimeExemption: exemption } })).toEqual([outlook()[0], { ...outlook()[1], exemption }]);
+});
+
 describe('the pass of the schedule that may do it first', () => {
   const EVERY: Readonly<Record<string, readonly number[]>> = { 'sample': [2, 7, 12, 17, 22, 27, 32, 37, 42, 47, 52, 57], 'release-stale': [5], 'check-idle': [20], 'enforce-runtime': [35], 'cleanup-containers': [50] };
   /** NOW is the begin of an hour. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decideOwnership, type Ownership, type PermitRules } from '../../../src/decide/ownership.ts';
 import type { ContainerState } from '../../../src/model/container.ts';
 import { ENGINE, type HostState, idsIn, lookAt, OTHER_ENGINE, type ProcessState } from '../../property/host.ts';
-import { GONE, hostOf, JOB, NOW, orphan, runningJob, STRANGE, stopped } from './good-case.ts';
+import { assessed, GONE, hostOf, JOB, NOW, orphan, runningJob, STRANGE, stopped } from './good-case.ts';
 
 interface Case {
   readonly process?: Partial<ProcessState>;
@@ -56,7 +56,9 @@ describe('a process of a container', () => {
     ['it is hidden', { process: { presence: 'unreadable' } }, 'unknown', 'process-unreadable'],
     ['it does not exist', { process: { presence: 'absent' } }, 'ghost', 'ghost'],
     ['it is dead and not collected', { process: { runState: 'Z' } }, 'zombie', 'zombie'],
+    ['it is dead and about to be gone', { process: { runState: 'X' } }, 'zombie', 'zombie'],
     ['it is pid 1', { process: { pid: 1 } }, 'own', 'own-process'],
+    ['it is pid 1, whoever gpuctl is', { process: { pid: 1 }, host: { ownPids: [] } }, 'own', 'own-process'],
     ['it is gpuctl or above it', { process: { pid: 51 } }, 'own', 'own-process'],
   ])('is not ended where %s', (_, change, kind, reason) => {
     expect(reasonOf(change)).toEqual([kind, reason]);
@@ -75,6 +77,7 @@ describe('a process of a container', () => {
     it.each<[string, Case]>([
       ['it is in no container', { host: shim(GONE) }],
       ['it is in a container that this engine never had', { host: shim(GONE, STRANGE) }],
+      ['it is in one that this engine never had and names one that it has', { process: { cgroups: [`/docker/${JOB}`] }, host: { ...shim(JOB, STRANGE), containers: [stopped()] } }],
       ['the engine does not tell of the container that it is in', { host: { ...shim(GONE, STRANGE), oddAnswers: [{ id: STRANGE, answer: 'failed' }] } }],
       ['it names one that this engine never had, as an engine in a container would', { process: { cgroups: [`/docker/${STRANGE}`] }, host: shim(STRANGE, JOB) }],
     ])('where %s', (_, change) => {
@@ -135,13 +138,17 @@ describe('an id counts', () => {
   });
 
   it.each([[[runningJob(), runningJob({ id: STRANGE, name: 'inner' })]], [[runningJob({ id: STRANGE, name: 'inner' }), runningJob()]]])('for the innermost one that runs: a container of mine below the cgroup of another one is mine', (containers) => {
-    expect(ownerOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers } })).toMatchObject({ kind: 'container', containerId: STRANGE, name: 'inner' });
+    // The engine lists them in any order.
+    const owner = assessed({ processes: [orphan({ cgroups: [`/docker/${JOB}/${STRANGE}`] })], containers }).ownership.get(4711);
+    expect(owner).toMatchObject({ kind: 'container', containerId: STRANGE, name: 'inner' });
   });
 
   it('for nobody’s doing where it is that of a container of this engine which is over, below one that runs: it is neither ended nor a claim of that one', () => {
     const containers = [runningJob(), stopped({ id: STRANGE, name: 'left' })];
     expect(ownerOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers } })).toEqual({ kind: 'unsettled', reason: 'container-not-settled', containerId: STRANGE });
     expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${GONE}`] }, host: { containers: [runningJob()] } })).toEqual(['unsettled', 'container-not-settled']);
+    expect(reasonOf({ process: { cgroups: ['/', `/docker/${JOB}/${GONE}`] }, host: { containers: [runningJob()] } })).toEqual(['unsettled', 'container-not-settled']);
+    expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers: [runningJob(), stopped({ id: STRANGE, state: 'dead' })] } })).toEqual(['unsettled', 'container-not-settled']);
     expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`, `/docker/${JOB}`] }, host: { containers } })).toEqual(['container', 'running-container']);
   });
 
@@ -149,6 +156,8 @@ describe('an id counts', () => {
     const cgroups = [`/docker/${GONE}/docker/${STRANGE}`];
     expect(reasonOf({ process: { cgroups } })).toEqual(['orphan', 'orphan-container-gone']);
     expect(reasonOf({ process: { cgroups, pidNamespace: 'other' } })).toEqual(['foreign', 'foreign-pid-namespace']);
+    expect(reasonOf({ process: { cgroups }, host: { containers: [stopped({ id: STRANGE, state: 'created' })] } })).toEqual(['unsettled', 'container-not-settled']);
+    expect(reasonOf({ process: { cgroups }, host: { containers: [stopped({ id: STRANGE })] } })).toEqual(['orphan', 'orphan-container-stopped']);
     expect(reasonOf({ process: { cgroups }, host: { oddAnswers: [{ id: STRANGE, answer: 'failed' }] } })).toEqual(['unknown', 'engine-unknown']);
     expect(reasonOf({ process: { cgroups }, host: { shims: [{ pid: 7, containerIds: [GONE] }] } })).toEqual(['foreign', 'foreign-shim-alive']);
   });
@@ -176,10 +185,14 @@ describe('a process in no container', () => {
     expect(ownerOf({ process: bare })).toEqual({ kind: 'stray', reason: 'host-stray', unit: 'ollama.service' });
   });
 
+  it.each([['/'], ['/custom/slice'], ['/system.slice/x.service.d']])('is in no unit in %s', (cgroup) => {
+    expect(ownerOf({ process: { cgroups: [cgroup] } })).toEqual({ kind: 'stray', reason: 'host-stray', unit: null });
+  });
+
   it.each<[string, Case]>([
-    ['its unit', { process: bare, permit: { units: ['ollama.service'] } }],
+    ['its unit', { process: bare, permit: { units: ['other.service', 'ollama.service'] } }],
     ['its user', { process: { ...bare, uid: 42 }, permit: { uids: new Set([42]) } }],
-    ['its name, as root', { process: { ...bare, uid: 0, command: 'Xorg' }, permit: { names: ['Xorg'] } }],
+    ['its name, as root', { process: { ...bare, uid: 0, command: 'Xorg' }, permit: { names: ['other', 'Xorg'] } }],
     ['a name that the kernel cut', { process: { ...bare, uid: 0, command: 'nvidia-cuda-mps' }, permit: { names: ['nvidia-cuda-mps-server'] } }],
   ])('is permitted by %s', (_, one) => {
     expect(ownerOf(one).kind).toBe('permitted');

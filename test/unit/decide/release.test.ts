@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
 import type { Config } from '../../../src/config/types.ts';
 import type { ContainerState, InspectedContainer } from '../../../src/model/container.ts';
+import type { Decision } from '../../../src/model/decision.ts';
 import type { Allocation, History } from '../../../src/model/history.ts';
 import { type HostState, OTHER_ENGINE } from '../../property/host.ts';
 import { judged, releases } from '../../property/rules.ts';
@@ -16,9 +17,13 @@ interface Case {
 }
 
 /** What becomes of one allocation of a container that stopped sixteen minutes ago, after one change. */
-function verdict({ container = {}, host = {}, history = {}, config = defaultConfig(), ...rest }: Case = {}): string {
+function decided({ container = {}, host = {}, history = {}, config = defaultConfig(), ...rest }: Case = {}): Decision | undefined {
   const world = worldOf({ containers: [stopped(container)], ...host }, { allocations: [allocation(rest.allocation)], ...history }, config);
-  const [decision] = releases(judged(world), config, NOW);
+  return releases(judged(world), config, NOW)[0];
+}
+
+function verdict(change: Case = {}): string {
+  const decision = decided(change);
   return decision === undefined ? 'nothing' : `${decision.verdict} ${decision.reason}`;
 }
 
@@ -34,6 +39,11 @@ describe('an allocation is released', () => {
 
   it('when its container is gone', () => {
     expect(verdict({ host: { containers: [] } })).toBe('act gone');
+    expect(verdict({ host: { containers: [], processes: [orphan({ cgroups: [`/docker/${JOB}`] })] } })).toBe('act gone');
+  });
+
+  it('when its container is gone, whatever the engine answers for another one', () => {
+    expect(verdict({ host: { containers: [], processes: [orphan()], oddAnswers: [{ id: GONE, answer: 'failed' }] } })).toBe('act gone');
   });
 
   it('at once where the hold is 0', () => {
@@ -115,6 +125,20 @@ describe('a container that was created and never started', () => {
   it('keeps it where its age is not known', () => {
     expect(created(null)).toBe('leave age-unknown');
     expect(created(-HOUR)).toBe('leave age-unknown');
+  });
+});
+
+describe('what is told of a decision', () => {
+  const answered = { processes: [orphan({ cgroups: [`/docker/${JOB}`] })], oddAnswers: [{ id: JOB, answer: 'running' as const }] };
+  it.each<[string, Case, Record<string, unknown>]>([
+    ['why the engine is not believed', { host: { trouble: { ...hostOf().trouble, engine: 'failed' } } }, { why: 'the engine did not answer' }],
+    ['how the engine contradicts its list', { host: { containers: [], ...answered } }, { why: 'the list lacks it, the engine does not say that it is gone' }],
+    ['why the container is not known', { host: { containers: [{ inspected: false, id: JOB, name: 'job', state: 'exited', why: 'timeout' }] } }, { why: 'timeout' }],
+    ['the hold, where the age is not known', { container: { finishedAt: null } }, { holdMs: 15 * MINUTE }],
+    ['the hold and the age', {}, { holdMs: 15 * MINUTE, stoppedForMs: 16 * MINUTE }],
+    ['the owner alone, where there is no hold', { config: holding(0) }, {}],
+  ])('is %s', (_, change, evidence) => {
+    expect(decided({ ...change, allocation: { owner: 'alice' } })?.evidence).toEqual({ owner: 'alice', ...evidence });
   });
 });
 

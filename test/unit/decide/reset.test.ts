@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
 import type { Config } from '../../../src/config/types.ts';
-import { blockersIn } from '../../../src/decide/reset.ts';
+import { blockersIn, decideReset } from '../../../src/decide/reset.ts';
 import type { Decision, GpuTarget } from '../../../src/model/decision.ts';
 import type { History } from '../../../src/model/history.ts';
 import { complete } from '../../../src/model/observation.ts';
@@ -175,6 +175,15 @@ describe('a reset is not called for', () => {
   ])('%s: %s', (expected, _, one) => {
     expect(verdict(one)).toBe(expected);
   });
+
+  it.each<[Case['gpu'], Decision['evidence']]>([
+    [{ unexplainedMiB: 1025 }, { unexplainedMiB: 1025 }],
+    [{ unexplainedMiB: null }, { why: 'the memory of the device or of a process on it is not known' }],
+    [{}, {}],
+  ])('and the evidence says by what: %j', (gpu, evidence) => {
+    const decision = decide({ gpu: { recovery: read('none'), ...gpu } });
+    expect([decision.evidence, blockersIn(decision)]).toEqual([evidence, []]);
+  });
 });
 
 describe('the policy', () => {
@@ -187,5 +196,13 @@ describe('the policy', () => {
 
   it('hides no blocker', () => {
     expect(verdict({ config: policy('never'), gpu: { mig: 'yes' } })).toBe('refuse blocked');
+  });
+
+  it.each([['act asked-by-hand', 'no'], ['refuse blocked', 'yes']] as const)('does not count where an admin asks, the blockers do: %s', (expected, mig) => {
+    const world = worldOf({ gpus: [gpuState(0, { mig })] });
+    const { gpus: [gpu], snapshot: { engine, processes }, claims: { claims }, ownership, history } = judged(world);
+    if (gpu === undefined) throw new Error('the good case has a GPU');
+    const decision = decideReset({ gpu, engine, processes, claims, ownership, history, rules: defaultConfig().reset, now: NOW, round: 1, dirt: { kind: 'clean' }, policy: 'never', orphanEnded: false, byHand: true });
+    expect(`${decision.verdict} ${decision.reason}`).toBe(expected);
   });
 });

@@ -33,9 +33,9 @@ function scrubbed(): Tape {
     engine: { inspect, list: { ok: true, value: [{ Id: ID, Names: ['/alice-train', '/other/alias'], State: 'running', Command: 'hunter2', Labels: { note: 'hunter2' } }] }, info: { ok: true, value: { ID: 'E', Name: 'hunter2', ServerVersion: '29', Labels: ['hunter2'] } } },
     'nvidia-smi': { run: smi },
     proc: { look: { processes: [process, { ...process, uid: 0, command: 'Xorg' }] } },
-    rules: { ownerOf: 'alice' },
+    rules: { ownerOf: 'alice', limitsOf: { exemptFromIdle: 'hunter2', idleExemption: { reason: 'hunter2', until: '2026-12-24', granted: true }, runtimeExemption: null } },
     ledger: { history: { allocations: [{ containerId: ID, containerName: 'alice-train', owner: 'alice', gpuUuid: 'GPU-alice-1' }], conditions: [{ message: 'container alice-train of alice holds it' }], inventory: [{ pciBusId: 'x', name: 'NVIDIA H100' }] } },
-  }, [['engine', 'inspect', ID], ['engine', 'list'], ['engine', 'info'], ['nvidia-smi', 'run'], ['proc', 'look'], ['rules', 'ownerOf'], ['ledger', 'history']]);
+  }, [['engine', 'inspect', ID], ['engine', 'list'], ['engine', 'info'], ['nvidia-smi', 'run'], ['proc', 'look'], ['rules', 'ownerOf'], ['rules', 'limitsOf'], ['ledger', 'history']]);
   return scrub(tape, { permitted: ['Xorg'], deviceLabels: ['gpuctl.device'], people: ['bob'] });
 }
 

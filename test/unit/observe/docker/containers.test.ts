@@ -132,7 +132,7 @@ describe('inspecting', () => {
     expect(view.state).toBe(inspected ? 'complete' : 'partial');
     const containers = view.state === 'failed' ? [] : view.value.containers;
     expect(containers).toHaveLength(ids.length);
-    expect(containers[0]).toMatchObject(inspected ? { id: first, inspected, effectiveVisibleDevices: null } : { id: first, inspected, why: 'the environment of its process 7: no answer' });
+    expect(containers[0]).toMatchObject(inspected ? { id: first, inspected, effectiveVisibleDevices: null } : { id: first, inspected, why: 'the environment of its process 7: no answer', heldUpBy: 7 });
     expect(containers.slice(1).every((each) => each.inspected)).toBe(true);
   });
 
