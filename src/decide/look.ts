@@ -1,5 +1,6 @@
 import type { EngineAnswer, EngineView } from '../model/container.ts';
 import type { GpuProcess } from '../model/device.ts';
+import { groupedBy } from '../model/grouped.ts';
 import { failed, observed, type Observed } from '../model/observation.ts';
 import type { HostProcess } from '../model/process.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
@@ -61,7 +62,9 @@ export function ownershipIn(pids: readonly number[], look: ProcessLook, rules: O
   return new Map(pids.map((pid) => [pid, decideOwnership(processIn(look, pid), look, rules)]));
 }
 
+const byPid = groupedBy((each: HostProcess) => each.pid);
+
 /** What a look says of one process. One that was not read at all may be anything. */
 export function processIn(look: ProcessLook, pid: number): HostProcess {
-  return look.processes.find((each) => each.pid === pid) ?? { state: 'unreadable', pid, why: 'it was not looked at' };
+  return byPid(look.processes).get(pid)?.[0] ?? { state: 'unreadable', pid, why: 'it was not looked at' };
 }

@@ -1,4 +1,5 @@
 import { isLive, type EngineAnswer } from '../model/container.ts';
+import { groupedBy } from '../model/grouped.ts';
 import type { HostProcess, PresentProcess } from '../model/process.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { ProcessLook } from '../model/snapshot.ts';
@@ -27,6 +28,13 @@ export interface PermitRules {
   readonly names: readonly string[];
 }
 
+const byContainer = groupedBy((each: EngineAnswer) => each.containerId);
+
+/** What was answered about a container, in the order of the answers. */
+function answersAbout(id: string, answers: readonly EngineAnswer[]): readonly EngineAnswer[] {
+  return byContainer(answers).get(id) ?? [];
+}
+
 /** The owner of one process at the moment of `look`. Anything that is not certain is `unknown`. */
 export function decideOwnership(process: HostProcess, look: ProcessLook, rules: OwnershipRules): Ownership {
   if (process.pid === 1 || look.ownPids.includes(process.pid)) return { kind: 'own', reason: 'own-process' };
@@ -48,8 +56,8 @@ export function decideOwnership(process: HostProcess, look: ProcessLook, rules: 
  * named, for whoever chooses the cgroup parent of his container can put it into that of another.
  */
 function runningContainer(cgroups: readonly string[], answers: readonly EngineAnswer[]): EngineAnswer | null {
-  const running = answers.filter(({ answer }) => answer !== 'failed' && answer !== 'not-found' && isLive(answer));
-  return containerIdsIn(cgroups).map((id) => running.findLast((each) => each.containerId === id)).findLast((each) => each !== undefined) ?? null;
+  const isRunning = ({ answer }: EngineAnswer): boolean => answer !== 'failed' && answer !== 'not-found' && isLive(answer);
+  return containerIdsIn(cgroups).map((id) => answersAbout(id, answers).findLast(isRunning)).findLast((each) => each !== undefined) ?? null;
 }
 
 /**
@@ -58,8 +66,10 @@ function runningContainer(cgroups: readonly string[], answers: readonly EngineAn
  */
 function leftWithin(cgroups: readonly string[], answers: readonly EngineAnswer[], known: ReadonlySet<string>): string | null {
   const innermost = cgroups.flatMap((path) => containerIdsIn([path]).at(-1) ?? []);
-  const stateOf = new Map(answers.map((each) => [each.containerId, each.answer]));
-  const isOver = (id: string): boolean => stateOf.get(id) === 'exited' || stateOf.get(id) === 'dead' || (stateOf.get(id) === 'not-found' && known.has(id));
+  const isOver = (id: string): boolean => {
+    const state = answersAbout(id, answers).at(-1)?.answer;
+    return state === 'exited' || state === 'dead' || (state === 'not-found' && known.has(id));
+  };
   return innermost.every(isOver) ? (innermost.at(-1) ?? null) : null;
 }
 
@@ -81,7 +91,7 @@ function containerProcess(process: PresentProcess, ids: readonly string[], look:
   const containerId = ids[ids.length - 1] ?? '';
   if (look.engine.state !== 'complete') return { kind: 'unknown', reason: 'engine-unknown', containerId };
   if (look.engine.value.kind === 'podman') return { kind: 'foreign', reason: 'foreign-podman', containerId };
-  const answers = ids.map((id) => look.answers.find((each) => each.containerId === id) ?? noAnswer(id));
+  const answers = ids.map((id) => answersAbout(id, look.answers)[0] ?? noAnswer(id));
   const doubt = doubtOf(answers, process, look, rules);
   if (doubt !== null) return { ...doubt, containerId };
   const stopped = answers.some(({ answer }) => answer !== 'not-found');
@@ -107,7 +117,7 @@ function doubtOf(answers: readonly EngineAnswer[], process: PresentProcess, look
   if (rules.engineId !== null && rules.engineId !== engineId) return { kind: 'foreign', reason: 'foreign-engine-changed' };
   if (look.shims.state !== 'complete') return { kind: 'unknown', reason: 'proc-unknown' };
   const shims = look.shims.value;
-  const isOurs = (id: string): boolean => rules.knownContainerIds.has(id) || look.answers.some((each) => each.containerId === id && each.answer !== 'failed' && each.answer !== 'not-found');
+  const isOurs = (id: string): boolean => rules.knownContainerIds.has(id) || answersAbout(id, look.answers).some(({ answer }) => answer !== 'failed' && answer !== 'not-found');
   if (answers.some(({ containerId }) => shimsFor(containerId, shims, isOurs).length > 0)) return { kind: 'foreign', reason: 'foreign-shim-alive' };
   const neverOurs = answers.some(({ containerId, answer }) => answer === 'not-found' && !rules.knownContainerIds.has(containerId));
   return neverOurs && process.pidNamespace !== 'host' ? { kind: 'foreign', reason: 'foreign-pid-namespace' } : null;
