@@ -3,8 +3,7 @@ import { hostname } from 'node:os';
 import { createActor } from '../act/actor.ts';
 import { runChild } from '../callout/child.ts';
 import { openEngine } from '../callout/engine.ts';
-import { limitValuesOf } from '../config/limits.ts';
-import { isInfrastructure, isProtected, ownerOf, typeOf } from '../config/owner.ts';
+import { isInfrastructure, isProtected, ownerOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { Policy } from '../decide/assess.ts';
 import { createObserver, type ObserverParts, realProc } from '../observe/host.ts';
@@ -15,7 +14,7 @@ import { readState } from '../observe/proc/state.ts';
 import { readUptimeMs } from '../observe/proc/uptime.ts';
 import { readUsers, type Users } from '../observe/users.ts';
 import { GpuctlError, ExitCode } from '../model/errors.ts';
-import type { Container, InspectedContainer } from '../model/container.ts';
+import type { Container } from '../model/container.ts';
 import type { GpuctlEvent } from '../model/event.ts';
 import type { HungSmi, InventoryEntry } from '../model/lost.ts';
 import type { Verb } from '../model/decision.ts';
@@ -28,7 +27,7 @@ import { type Driver, driverOf, gateOf, type GateSetting } from './driver.ts';
 import type { Globals } from './globals.ts';
 import { ledgerFile } from './ledger-file.ts';
 import { lastingParts } from './lasting.ts';
-import { limitPolicyOf, limitsPartsOf } from './limits.ts';
+import { limitPolicyOf, limitsByContainer, limitsPartsOf } from './limits.ts';
 import { resetPartsOf } from './resets.ts';
 import { asIs, type Seam } from './replay/tape.ts';
 import { notifierOf, userSideOf } from './user-side.ts';
@@ -169,12 +168,13 @@ function ownerFor(config: Config, users: Users): PassParts['ownerOf'] {
 /** The configuration in the terms of the rules. */
 function policyOf(config: Config, users: Users): Policy {
   const { orphans, reset, labels } = config;
+  const limitsFor = limitsByContainer(config, users);
   return {
     permit: { uids: new Set(orphans.permit.users.map((name) => uidOf(name, users))), units: orphans.permit.units, names: orphans.permit.names },
     deviceLabels: labels.device,
     infrastructureLabels: labels.infrastructure,
     rulesOf: (container) => ({
-      gpuHoldAfterStopMs: limitsFor(container, config, users).gpuHoldAfterStopMs,
+      gpuHoldAfterStopMs: limitsFor(container).limits.gpuHoldAfterStopMs.value,
       createdTimeoutMs: config.leftovers.createdTimeoutMs,
       protected: isProtected(container, config),
       infrastructure: isInfrastructure(container, config),
@@ -184,11 +184,6 @@ function policyOf(config: Config, users: Users): Policy {
     health: { disabled: new Set(config.health.disable), thresholds: config.health.thresholds },
     reset: { policy: reset.policy, cooldownMs: reset.cooldownMs, maxPerDay: reset.maxPerDay, pauseServices: reset.pauseServices },
   };
-}
-
-function limitsFor(container: InspectedContainer, config: Config, users: Users): ReturnType<typeof limitValuesOf> {
-  const { owner } = ownerOf(container, config, users.nameOf);
-  return limitValuesOf({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) }, config);
 }
 
 /** A permitted user that this host does not know is a mistake: silently permitting nobody would get his processes reported. */

@@ -1,6 +1,6 @@
 import { createContainerActor } from '../act/container-actor.ts';
 import { type ContainerCommands, type EngineClient } from '../callout/engine.ts';
-import { type EffectiveLimits, exemptionFrom, limitsOf, type OwnerFacts } from '../config/limits.ts';
+import { type EffectiveLimits, exemptionFrom, limitsOf } from '../config/limits.ts';
 import { isInfrastructure, isProtected, keepUntilOf, ownerOf, typeOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { LimitPolicy, LimitRules } from '../decide/limit-rules.ts';
@@ -16,12 +16,12 @@ export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config
   const { idle, warnings, runtime, leftovers } = config;
   // Several rules ask about each of a thousand containers, and all of one look at one instant.
   const known = new WeakMap<InspectedContainer, { readonly now: number; readonly rules: LimitRules }>();
-  const limitsFor = limitsByFacts(config);
+  const limitsFor = limitsByContainer(config, users);
   return {
     rulesOf: (container, now) => {
       const before = known.get(container);
       if (before?.now === now) return before.rules;
-      const rules = rulesOf(container, now, { config, users, limitsFor });
+      const rules = rulesOf(container, now, { config, limitsFor });
       known.set(container, { now, rules });
       return rules;
     },
@@ -37,26 +37,33 @@ export function limitPolicyOf({ config, configured }: Pick<LoadedConfig, 'config
   };
 }
 
-/** Limits once worked out for the same facts: a thousand containers have few owners and types. */
-function limitsByFacts(config: Config): (facts: OwnerFacts) => EffectiveLimits {
+/** Whose container it is, and its limits. */
+interface OwnedLimits {
+  /** Null: unknown. */
+  readonly owner: string | null;
+  readonly limits: EffectiveLimits;
+}
+
+/** The limits of any container, worked out once for the same facts: a thousand containers have few owners and types. */
+export function limitsByContainer(config: Config, users: Users): (container: InspectedContainer) => OwnedLimits {
   const known = new Map<string, EffectiveLimits>();
-  return (facts) => {
+  return (container) => {
+    const { owner } = ownerOf(container, config, users.nameOf);
+    const facts = { owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) };
     const key = JSON.stringify([facts.owner, facts.type, facts.unixGroups]);
     const limits = known.get(key) ?? limitsOf(facts, config);
     known.set(key, limits);
-    return limits;
+    return { owner, limits };
   };
 }
 
 interface RulesContext {
   readonly config: Config;
-  readonly users: Users;
-  readonly limitsFor: (facts: OwnerFacts) => EffectiveLimits;
+  readonly limitsFor: (container: InspectedContainer) => OwnedLimits;
 }
 
-function rulesOf(container: InspectedContainer, now: number, { config, users, limitsFor }: RulesContext): LimitRules {
-  const { owner } = ownerOf(container, config, users.nameOf);
-  const { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } = limitsFor({ owner, type: typeOf(container, config), unixGroups: owner === null ? [] : users.groupsOf(owner) });
+function rulesOf(container: InspectedContainer, now: number, { config, limitsFor }: RulesContext): LimitRules {
+  const { owner, limits: { idleTimeoutMs: idle, maxRuntimeMs: runtime, ...limits } } = limitsFor(container);
   const idleExemption = exemptionFrom('idle_timeout', { owner }, { config, now });
   const runtimeExemption = exemptionFrom('max_runtime', { owner }, { config, now });
   return {
