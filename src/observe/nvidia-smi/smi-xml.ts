@@ -12,7 +12,7 @@ import { readXml, type XmlElement, type XmlNode } from './xml.ts';
 /** What `-q -x` alone says. Its process lists are not proven, and it has neither indices nor MIG UUIDs. */
 export interface SmiDocument {
   readonly driverVersion: string | null;
-  /** Null: the document does not say. */
+  /** Null: the document does not say, so nobody knows whether it describes all. */
   readonly attachedGpus: number | null;
   readonly gpus: readonly Gpu[];
   /** Blocks whose UUID or bus id is an error text; `subject` is the bus id where there is one. */
@@ -23,7 +23,8 @@ export interface SmiDocument {
 
 /**
  * `nvidia-smi -q -x`. Failed unless it exited with 0 and printed one complete, well-formed document that does not
- * contradict itself; partial where it describes fewer GPUs than are attached, or one of them not for certain.
+ * contradict itself; partial where it describes fewer GPUs than are attached or does not say how many are, or describes one
+ * of them not for certain.
  */
 export function parseSmiXml(stdout: string, exitCode: number): Observed<SmiDocument> {
   return refusable(() => {
@@ -43,10 +44,11 @@ export function missingFrom(document: SmiDocument, named: readonly Gap[]): reado
   const described = new Set([...gpus.map(({ pciBusId }) => pciBusId), ...uncertain.map(({ subject }) => subject)]);
   const absentees = new Map([...named, ...gapsOf(remarks)].filter(({ subject }) => subject !== 'gpu' && !described.has(subject)).map((gap) => [gap.subject, gap]));
   const blocks = gpus.length + uncertain.length;
+  const uncounted = attachedGpus === null ? 'it does not say how many GPUs are attached' : null;
   const lacking = (attachedGpus ?? blocks) - blocks - absentees.size;
-  const why = `${attachedGpus} GPUs are attached and ${blocks} described`;
+  const why = uncounted ?? (lacking > 0 ? `${attachedGpus} GPUs are attached and ${blocks} described` : null);
   const others = gapsOf(remarks).filter(({ subject }) => subject === 'gpu' || described.has(subject));
-  return [...uncertain, ...absentees.values(), ...others, ...(lacking > 0 ? [{ subject: 'gpu', why }] : [])];
+  return [...uncertain, ...absentees.values(), ...others, ...(why === null ? [] : [{ subject: 'gpu', why }])];
 }
 
 /** GPUs whose process list is not known. */

@@ -119,6 +119,14 @@ describe('what a board asks for', () => {
 });
 
 describe('faults', () => {
+  // A fault keeps a board from its reset: a broken one must not be worth less than a whole one.
+  it.each(['Unkn\u0001own Error', 'Unk\uFFFDown Error', 'Unknown\u200b Error', 'Unkn&own Error', 'Unknown "Error', 'Unknown,\r Error', 'Unknow,n Error'])('are broken ones, too: %j', (text) => {
+    const gpu = gpuOf('535', [/(<fb_memory_usage>[^]*?<used>)[^<]*/, `$1${text}`]);
+    expect(gpu).toMatchObject({ usedMiB: { kind: 'error' }, processes: { state: 'unknown' } });
+    expect(gpu.faults).toHaveLength(1);
+    expect(gpuOf('535', ['<serial>N/A', `<serial>${text}`]).faults).toHaveLength(1);
+  });
+
   it('are NVML\'s error texts, each once, and not what is merely unsupported', () => {
     const { faults } = gpuOf('535', ['<serial>N/A', '<serial>Unknown Error'], ['<gpu_temp>31 C', '<gpu_temp>Unknown Error'], ['<power_draw>71.20 W', '<power_draw>Requested functionality has been deprecated']);
     expect(faults).toEqual(['Unknown Error']);
@@ -171,9 +179,11 @@ describe('a GPU', () => {
     expect(verdict('535', ['<attached_gpus>2', '<attached_gpus>0'], [/<gpu id[^]*<\/gpu>/, ''])).toBe('no-devices: nvidia-smi describes no GPU');
   });
 
-  it('is described completely where an old driver does not say how many are attached', () => {
-    const document = parseSmiXml(edited('470', [/<attached_gpus>.*\n/, '']), 0);
-    expect(document).toMatchObject({ state: 'complete', value: { attachedGpus: null } });
+  it('may not be the only one where the document does not say how many are attached, or says it in another place', () => {
+    const uncounted = { state: 'partial', value: { attachedGpus: null }, missing: [{ subject: 'gpu', why: 'it does not say how many GPUs are attached' }] };
+    expect(parseSmiXml(edited('470', [/<attached_gpus>.*\n/, '']), 0)).toMatchObject(uncounted);
+    // As it was found: the line had changed places with one of a GPU's.
+    expect(parseSmiXml(edited('535', [/(<attached_gpus>.*\n)([^]*?)(<minor_number>.*\n)/, '$3$2$1'], [/<gpu id="00000000:5D[^]*?<\/gpu>/, '']), 0)).toMatchObject(uncounted);
   });
 
   it('has MIG devices with numbers and instances', () => {
