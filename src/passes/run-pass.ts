@@ -56,6 +56,7 @@ function tellEnd(pass: Pass, { exit, findings, message }: { readonly exit: numbe
   });
   if (!options.records) return;
   try {
+    if (exit === ExitCode.usage) parts.ledger.endPass(pass.id, parts.clock.now(), exit);
     parts.ledger.markPassesTold?.([pass.id]);
   } catch (error) {
     // It is told all the same: the worst of it is that the next pass says so once more.
@@ -63,7 +64,10 @@ function tellEnd(pass: Pass, { exit, findings, message }: { readonly exit: numbe
   }
 }
 
-/** Whoever collects the events sees that the pass is over, and how. Its end stays unwritten in the ledger, which then checks itself wholly when it is opened next. */
+/**
+ * Whoever collects the events sees that the pass is over, and how. Its end stays unwritten in the ledger, which then checks
+ * itself wholly when it is opened next; unless it was only asked for what cannot be, which says nothing of the ledger.
+ */
 function tellError(pass: Pass, error: unknown): void {
   const ours = error instanceof GpuctlError;
   const exit = ours ? error.exitCode : ExitCode.bug;

@@ -6,7 +6,7 @@ import { releaseStale } from '../../../src/passes/release-stale.ts';
 import type { PassReport } from '../../../src/passes/report.ts';
 import { runPass } from '../../../src/passes/run-pass.ts';
 import { sample } from '../../../src/passes/sample.ts';
-import { ExitCode } from '../../../src/model/errors.ts';
+import { ExitCode, GpuctlError } from '../../../src/model/errors.ts';
 import type { History } from '../../../src/model/history.ts';
 import { read } from '../../../src/model/reading.ts';
 import { type Bench, type BenchOptions, benchOf, type KeptAct, memoryLedger, passOptions } from '../../property/ports.ts';
@@ -221,5 +221,19 @@ describe('what a pass learns', () => {
   it('is nothing from one that is not', async () => {
     const one = await run({ containers: [runningJob(asking)], engine: { kind: 'podman', engineId: null } }, { history_: { knownContainerIds: [] } });
     expect(one.bench.ledger.history()).toMatchObject({ allocations: [], knownContainerIds: [] });
+  });
+});
+
+describe('a pass that was asked for what cannot be', () => {
+  it('has an end in the ledger as in the events, and one that met a bug has none', async () => {
+    const ends = async (error: Error): Promise<readonly unknown[]> => {
+      const { parts, events } = benchOf({ host: hostOf({}), history: historyOf({}), config: defaultConfig(), now: NOW });
+      const ended: number[] = [];
+      const ledger = { ...parts.ledger, endPass: (_id: string, _at: number, exit: number) => { ended.push(exit); } };
+      await expect(runPass({ ...parts, ledger }, passOptions(), () => Promise.reject(error))).rejects.toBe(error);
+      return [ended, events.filter(({ action }) => action === 'pass.ended').map(({ facts }) => facts?.['exit'])];
+    };
+    expect(await ends(new GpuctlError('no GPU 9', { code: 'usage', exitCode: ExitCode.usage }))).toEqual([[ExitCode.usage], [ExitCode.usage]]);
+    expect(await ends(new TypeError('a bug'))).toEqual([[], [ExitCode.bug]]);
   });
 });
