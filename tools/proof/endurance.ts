@@ -23,7 +23,8 @@ const TIME_MARGIN = 1.25;
 const LONGEST_MS = 1000;
 /** The history of passes and acts is whole by then, and the ledger with it. */
 const HISTORY_DAYS = 400;
-const LEDGER_BYTES = 100e6;
+/** By the rate of a day, and here a hundred containers are stopped and removed on each; by their numbers less is kept (`KEEP_ACTS`, `KEEP_ALLOCATIONS`). */
+const LEDGER_BYTES = 150e6;
 
 interface Judged {
   readonly what: string;
