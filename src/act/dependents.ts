@@ -19,6 +19,8 @@ export async function observeDependents(run: Run, unit: string): Promise<readonl
     const { exitCode, stdout, problem } = await run({ file: 'systemctl', args: ['show', ...ASKED, '--', ...asked], timeoutMs: ASK_MS });
     if (problem !== null || exitCode !== 0) return null;
     const units = stdout.trim().split(/\n\s*\n/).map(propertiesIn);
+    // A unit that it is silent about may have dependents.
+    if (units.length !== asked.length || units.some((each) => !each.has('ActiveState'))) return null;
     if (step > 0) running.push(...units.flatMap((each) => (AT_REST.has(each.get('ActiveState') ?? '') ? [] : [each.get('Id') ?? 'a unit without a name'])));
     asked = [...new Set(units.flatMap((each) => PASSED_ON.flatMap((name) => namesIn(each.get(name)))))].filter((name) => !met.has(name));
     if (asked.length === 0) return running;
@@ -29,7 +31,7 @@ export async function observeDependents(run: Run, unit: string): Promise<readonl
 }
 
 function propertiesIn(text: string): ReadonlyMap<string, string> {
-  return new Map(text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1).trim()]));
+  return new Map(text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 }
 
 function namesIn(value: string | undefined): readonly string[] {

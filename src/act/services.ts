@@ -39,7 +39,7 @@ async function startService(parts: ServiceParts, unit: string): Promise<StepResu
 async function observeService({ run = runChild }: ServiceParts, unit: string): Promise<ServiceState> {
   const { exitCode, stdout, problem } = await run({ file: 'systemctl', args: ['show', '--property=LoadState', '--property=ActiveState', '--property=CanStart', '--', unit], timeoutMs: ASK_MS });
   if (problem !== null || exitCode !== 0) return 'unknown';
-  const value = (name: string): string | undefined => stdout.split('\n').find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1).trim();
+  const value = (name: string): string | undefined => stdout.split('\n').find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
   if (value('LoadState') === 'not-found') return 'absent';
   const state = STATES[value('ActiveState') ?? ''] ?? 'unknown';
   // One that was masked while it runs stays stopped once it is.

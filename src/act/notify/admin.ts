@@ -29,18 +29,18 @@ export interface AdminParts {
  */
 export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
   const alerts = [...new Map(events.filter(isAlert).map((event) => [subjectOf(event), event])).values()];
-  const told = remembered(events, new Set(alerts.map(subjectOf)), parts);
+  const told = parts.ledger.told();
+  forgetWhatIsOver(events, told, { ...parts, subjects: new Set(alerts.map(subjectOf)) });
   const failures = await Promise.all(parts.sinks.map((sink) => tellOne(sink, alerts, { parts, told })));
   return failures.flat();
 }
 
-function remembered(events: readonly GpuctlEvent[], subjects: ReadonlySet<string>, { ledger, job }: AdminParts): readonly Told[] {
-  const all = ledger.told();
+/** `subjects`: of this pass's own alerts, which are never over. */
+function forgetWhatIsOver(events: readonly GpuctlEvent[], told: readonly Told[], { subjects, ledger, job }: AdminParts & { readonly subjects: ReadonlySet<string> }): void {
   const looked = events.some(({ action }) => action === 'pass.ended') && !events.some(({ action }) => action === 'observe.failed' || action === 'observe.partial');
   const cleared = new Set(events.flatMap(clearedSubjects));
-  const over = all.filter((each) => !subjects.has(each.subject) && (cleared.has(each.subject) || (looked && each.job === job)));
+  const over = told.filter((each) => !subjects.has(each.subject) && (cleared.has(each.subject) || (looked && each.job === job)));
   if (over.length > 0) ledger.forgetTold(over);
-  return all.filter((each) => !over.includes(each));
 }
 
 async function tellOne(sink: AdminSink, alerts: readonly GpuctlEvent[], { parts, told }: { readonly parts: AdminParts; readonly told: readonly Told[] }): Promise<readonly GpuctlEvent[]> {

@@ -1,5 +1,5 @@
 import { EVENTS, type GpuctlEvent } from '../../model/event.ts';
-import { printable } from '../../model/text.ts';
+import { counted, printable } from '../../model/text.ts';
 
 /** What one message carries; a storm is told by its number. */
 const MAX_ALERTS = 50;
@@ -25,12 +25,9 @@ export function isAlert({ action, alert }: GpuctlEvent): boolean {
  * apart. Two alerts of one subject are one.
  */
 export function subjectOf({ action, gpu, container, facts, reason }: GpuctlEvent): string {
-  const detail = isAboutCondition(action) ? reason : (facts?.['source'] ?? facts?.['verb']);
-  return JSON.stringify([action, gpu?.uuid ?? null, gpu?.mig ?? null, container?.id ?? null, typeof detail === 'string' ? detail : null]);
-}
-
-function isAboutCondition(action: GpuctlEvent['action']): boolean {
-  return action === 'gpu.condition.raised' || action === 'gpu.condition.changed' || action === 'gpu.condition.cleared';
+  const detail = action.startsWith('gpu.condition.') ? reason : (facts?.['source'] ?? facts?.['verb']);
+  // Whatever is not there is null in it.
+  return JSON.stringify([action, gpu?.uuid, gpu?.mig, container?.id, detail]);
 }
 
 /** What an event puts an end to: the alerts of a condition that was cleared. */
@@ -46,14 +43,13 @@ export function messageOf(alerts: readonly GpuctlEvent[], { host, render }: { re
 }
 
 function sentenceOf({ action, message, container, user }: GpuctlEvent): string {
-  const about = [container?.name === null || container === undefined ? null : `container ${container.name}`, user === undefined ? null : `owner ${user}`].filter((each) => each !== null);
-  return printable(`${action}: ${message}${about.length === 0 ? '' : ` (${about.join(', ')})`}`, 500);
+  const about = [...(container === undefined || container.name === null ? [] : [`container ${container.name}`]), ...(user === undefined ? [] : [`owner ${user}`])].join(', ');
+  return printable(`${action}: ${message}${about === '' ? '' : ` (${about})`}`, 500);
 }
 
 /** `gpuctl on gpu01: 3 alerts`. */
 export function titleOf({ host, lines, more }: AlertMessage): string {
-  const count = lines.length + more;
-  return `gpuctl on ${printable(host, 64)}: ${count} alert${count === 1 ? '' : 's'}`;
+  return `gpuctl on ${printable(host, 64)}: ${counted(lines.length + more, 'alert')}`;
 }
 
 /** The sentences and how many are left out, a line each. */

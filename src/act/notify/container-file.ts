@@ -1,4 +1,5 @@
 import type { ContainerTarget } from '../../model/decision.ts';
+import type { FailureCode } from '../../model/observation.ts';
 import { isoTime } from '../../model/time.ts';
 import { renderTar } from './tar.ts';
 
@@ -13,22 +14,29 @@ export interface ArchiveEngine {
   putArchive(id: string, folder: string, tar: Buffer): Promise<Reply>;
 }
 
-type Reply = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly why: string };
+type Reply = { readonly ok: true; readonly value: unknown } | NotThere;
 
-/** Puts the notice in the container's /workspace, in place of an earlier one. Null: it is there; otherwise why not. */
-export async function putNotice(engine: ArchiveEngine, target: ContainerTarget, { message, now }: { readonly message: string; readonly now: number }): Promise<string | null> {
+/** Why a notice is not there. `code` is the engine's, where it was its answer; `timeout`: it gave none in time. */
+export interface NotThere {
+  readonly ok: false;
+  readonly code?: FailureCode;
+  readonly why: string;
+}
+
+/** Puts the notice in the container's /workspace, in place of an earlier one. Null: it is there. */
+export async function putNotice(engine: ArchiveEngine, target: ContainerTarget, { message, now }: { readonly message: string; readonly now: number }): Promise<NotThere | null> {
   const seen = await engine.inspect(target.containerId);
-  if (!seen.ok) return seen.why;
+  if (!seen.ok) return seen;
   // The engine writes below a tmpfs, not on it, and would say that all went well.
-  if (hasTmpfs(seen.value)) return `${FOLDER} is a tmpfs, which the engine cannot write to from outside`;
+  if (hasTmpfs(seen.value)) return { ok: false, why: `${FOLDER} is a tmpfs, which the engine cannot write to from outside` };
   const content = `${message}\n\n(gpuctl, ${isoTime(now)}. This file replaces earlier notices; it may be deleted.)\n`;
   const put = await engine.putArchive(target.containerId, FOLDER, renderTar({ name: NOTICE_NAME, mode: 0o644, content, modifiedS: now / 1000 }));
-  return put.ok ? null : put.why;
+  return put.ok ? null : put;
 }
 
 function hasTmpfs(inspection: unknown): boolean {
   const { HostConfig, Mounts } = (inspection ?? {}) as { readonly HostConfig?: { readonly Tmpfs?: unknown }; readonly Mounts?: unknown };
-  const inHostConfig = typeof HostConfig?.Tmpfs === 'object' && HostConfig.Tmpfs !== null && Object.keys(HostConfig.Tmpfs).some(isFolder);
+  const inHostConfig = Object.keys(HostConfig?.Tmpfs ?? {}).some(isFolder);
   const mounted = Array.isArray(Mounts) && Mounts.some((mount: { readonly Type?: unknown; readonly Destination?: unknown } | null) => mount?.Type === 'tmpfs' && isFolder(mount.Destination));
   return inHostConfig || mounted;
 }

@@ -1,5 +1,5 @@
 import type { GpuctlEvent } from '../../model/event.ts';
-import { printable } from '../../model/text.ts';
+import { counted, printable } from '../../model/text.ts';
 import type { Notifier, OwnerNotice } from '../../passes/ports.ts';
 import { type AdminParts, tellAdmins } from './admin.ts';
 import { type ArchiveEngine, putNotice } from './container-file.ts';
@@ -27,8 +27,11 @@ export function createNotifier(parts: NotifierParts): Notifier {
   const files = { givenUp: false };
   return {
     notifyOwner: async (notice) => {
-      const whys = await Promise.all(parts.owner.map((way) => (way === 'tty' ? writeTerminals(notice, parts) : putFile(notice, parts, files))));
-      return whys.flatMap((why, at) => (why === null ? [] : [undelivered(notice, parts.owner[at] ?? 'tty', why)]));
+      const results = await Promise.all(parts.owner.map(async (way) => {
+        const why = way === 'tty' ? writeTerminals(notice, parts) : await putFile(notice, parts, files);
+        return why === null ? [] : [undelivered(notice, way, why)];
+      }));
+      return results.flat();
     },
     notifyAdmin: async (events) => (parts.ledger === null || parts.sinks.length === 0 ? [] : withinDeadline(events, { ...parts, ledger: parts.ledger })),
   };
@@ -48,22 +51,21 @@ async function withinDeadline(events: readonly GpuctlEvent[], parts: NotifierPar
 }
 
 /** Null: written, or there is nobody to write to. */
-async function writeTerminals({ target, message }: OwnerNotice, { uidOf }: NotifierParts): Promise<string | null> {
+function writeTerminals({ target, message }: OwnerNotice, { uidOf }: NotifierParts): string | null {
   const uid = target.owner === null ? null : uidOf(target.owner);
   // Root's terminals are an admin's, whatever a label says.
   if (uid === null || uid === 0) return null;
   const { written, failed: missed } = writeToTerminals(uid, `gpuctl: ${printable(message, 400)}`);
-  return written === 0 && missed > 0 ? `none of the ${missed} terminals of ${target.owner} took it` : null;
+  return written === 0 && missed > 0 ? `${counted(missed, 'terminal')} of ${target.owner} did not take it` : null;
 }
 
 /** Once the engine did not answer in time, it is not asked again in this pass. */
 async function putFile({ target, message }: OwnerNotice, { engine, now }: NotifierParts, state: { givenUp: boolean }): Promise<string | null> {
   if (state.givenUp) return 'the engine did not answer the notice before';
   try {
-    const startedMs = performance.now();
-    const why = await putNotice(engine, target, { message: printable(message, 400), now: now() });
-    state.givenUp = why !== null && performance.now() - startedMs > 4000;
-    return why;
+    const missed = await putNotice(engine, target, { message: printable(message, 400), now: now() });
+    state.givenUp = missed?.code === 'timeout';
+    return missed?.why ?? null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

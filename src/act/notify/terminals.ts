@@ -22,14 +22,15 @@ export interface TerminalDelivery {
  */
 export function writeToTerminals(uid: number, text: string, folder = '/dev/pts'): TerminalDelivery {
   const results: boolean[] = [];
-  for (const path of candidatesIn(folder)) {
+  for (const path of placesOfTerminals(folder)) {
     const written = results.length < MAX_TERMINALS ? writeTo(path, uid, text) : null;
     if (written !== null) results.push(written);
   }
   return { written: results.filter(Boolean).length, failed: results.filter((written) => !written).length };
 }
 
-function candidatesIn(folder: string): readonly string[] {
+/** Where a terminal may be: every pseudo-terminal in this folder, and the virtual consoles. None where the folder cannot be read. */
+export function placesOfTerminals(folder: string): readonly string[] {
   try {
     const terminals = readdirSync(folder).filter((name) => /^\d+$/.test(name)).map((name) => join(folder, name));
     return [...terminals, ...Array.from({ length: 12 }, (_, n) => `/dev/tty${n + 1}`)];
@@ -63,7 +64,8 @@ function isHis(stats: Stats, uid: number): boolean {
   return stats.isCharacterDevice() && stats.uid === uid && (stats.mode & MESSAGES_WANTED) !== 0 && isTerminal(majorOf(stats.rdev));
 }
 
-function isTerminal(major: number): boolean {
+/** Is a character device of this major somebody's screen? Nothing is written to any other. */
+export function isTerminal(major: number): boolean {
   return major === CONSOLE_MAJOR || (major >= PTY_MAJORS.first && major <= PTY_MAJORS.last);
 }
 

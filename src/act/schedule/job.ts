@@ -27,10 +27,20 @@ export interface RunningJob {
 }
 
 /** Runs a job as a process of its own, its output where this process has its own. Never throws; `done` never rejects. */
-export function startJob({ file, args, deadlineMs, graceMs }: JobCall): RunningJob {
+export function startJob(call: JobCall): RunningJob {
+  try {
+    return start(call);
+  } catch (error) {
+    // Some faults, a lack of memory among them, spawn throws; of others it tells later.
+    const problem = error instanceof Error ? error.message : String(error);
+    return { done: Promise.resolve({ exitCode: null, ended: null, problem }), end: () => undefined };
+  }
+}
+
+function start({ file, args, deadlineMs, graceMs }: JobCall): RunningJob {
   const { promise: done, resolve } = Promise.withResolvers<JobEnd>();
   let ended: JobEnd['ended'] = null;
-  const child = spawn(file, [...args], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   const signal = (name: 'SIGTERM' | 'SIGKILL'): void => {
     ended = name;
     child.kill(name);

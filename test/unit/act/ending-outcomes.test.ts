@@ -38,11 +38,22 @@ describe('what is said of a process that was to be ended', () => {
     expect(await outcomeOf((_, signals) => (signals.length === 0 ? own() : another('Z')), { stillListed })).toMatchObject({ result: 'done', detail: 'it has ended' });
   });
 
+  it('it has ended where it goes while the check before SIGKILL is made', async () => {
+    let asked = 0;
+    expect(await outcomeOf(() => (asked === 2 ? null : own()), { mayEnd: async () => { asked += 1; return null; } })).toEqual({ result: 'done', reason: null, detail: 'it has ended', signals: ['SIGTERM'], waitedMs: 10_000 });
+  });
+
   it('it had ended by itself where it is gone before the first signal, by the table or by the signal', async () => {
     const expected = { result: 'already-gone', reason: 'process-gone', detail: 'it had ended by itself', signals: [] };
     expect(await outcomeOf(() => null)).toMatchObject(expected);
     expect(await outcomeOf(() => another())).toMatchObject(expected);
     expect(await outcomeOf(() => own(), { signal: failing('ESRCH') })).toMatchObject(expected);
+  });
+
+  it('why it was spared, and that lasts: it is neither waited for nor signalled later on', async () => {
+    const refusal = { result: 'refused', reason: 'looks-differ', detail: 'it is another container’s' } as const;
+    const answers = [refusal];
+    expect(await outcomeOf(() => own(), { mayEnd: async () => answers.shift() ?? null })).toEqual({ ...refusal, signals: [], waitedMs: 0 });
   });
 
   it('it could not be signalled, and why', async () => {
@@ -68,6 +79,7 @@ describe('what is said of a process that was to be ended', () => {
     const stillListed = async (): Promise<null> => { throw new Error('asked'); };
     const refusal = { result: 'refused', reason: 'looks-differ', detail: '' } as const;
     expect(await outcomeOf(() => own('Z'), { mayEnd: async () => refusal, stillListed })).toMatchObject(refusal);
+    expect(await outcomeOf(() => own(), { stillListed })).toMatchObject({ result: 'failed', reason: 'stuck' });
     expect(await outcomeOf((atMs) => (atMs < 10_500 ? own() : null), { stillListed })).toMatchObject({ result: 'done', detail: 'it has ended', signals: ['SIGTERM', 'SIGKILL'], waitedMs: 10_500 });
   });
 });

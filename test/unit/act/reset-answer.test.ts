@@ -25,7 +25,11 @@ describe('the answer to a reset', () => {
     ['nothing was said', ran('', 0), 'unrecognised'],
     ['it was ended by its deadline', ran('', null, 'timeout'), 'hung'],
     ['it could not even be ended', ran('', null, 'hung'), 'hung'],
-    ['a set is to be reset together', ran(`GPU ${BUS} must be reset together with its NVLink peers, please append their indexes\n`), 'nvlink'],
+    ['a set is to be reset together', ran(`GPU ${BUS} must be reset together with its peers\n`), 'nvlink'],
+    ['it is one of a set', ran(`GPU ${BUS} is a member of an NVLink set\n`), 'nvlink'],
+    ['the others are to be named', ran('Please append the other indexes.\n'), 'nvlink'],
+    ['another sentence quotes the success', ran(`It is not so that GPU ${BUS} was successfully reset.\n`, 0), 'unrecognised'],
+    ['it was reset, but did not end in time', ran(`GPU ${BUS} was successfully reset.\n`, 0, 'timeout'), 'hung'],
   ])('%s', (_, result, expected) => {
     expect(meaning(result)).toBe(expected);
   });
@@ -40,6 +44,27 @@ describe('the answer to a reset', () => {
       expect(answer).toMatchObject({ kind: 'refused', why: expected });
       if (answer.kind === 'refused' && expected !== 'unrecognised') expect(answer.detail).toMatch(/; [\w ]{10}/);
     }
+  });
+});
+
+describe('a refusal as an admin reads it', () => {
+  const said = (text: string): ChildResult => ran(`  ${text}\n`);
+  it.each<[ChildResult, string]>([
+    [said('In use by another client'), 'nvidia-smi (exit 255): In use by another client; somebody has it open whom /proc does not show as a holder of its node: stop monitoring services such as DCGM or an exporter, or list them under reset.pause_services'],
+    [said('reset together with others'), 'nvidia-smi (exit 255): reset together with others; it is joined to other GPUs by NVLink, and gpuctl never resets more than the one: drain them all and reset them together by hand'],
+    [said('it is the primary GPU'), 'nvidia-smi (exit 255): it is the primary GPU; it drives the display of this host: only a reboot resets it'],
+    [said('GPU is lost'), 'nvidia-smi (exit 255): GPU is lost; only a reboot of the host brings it back'],
+    [said('it is in an unstable state'), 'nvidia-smi (exit 255): it is in an unstable state; reboot the host'],
+    [said('Insufficient Permissions'), 'nvidia-smi (exit 255): Insufficient Permissions; run as root, outside of a container'],
+    [said('not supported'), 'nvidia-smi (exit 255): not supported; this board or this virtual machine cannot reset it: reboot the host instead'],
+    [said('A GPU reset must occur'), 'nvidia-smi (exit 255): A GPU reset must occur; the driver does not hand it out any more: reboot the host, or unload and load the driver'],
+    [ran('', null, 'timeout'), 'nvidia-smi (timeout): ; see the kernel log; it is not known whether the reset took place'],
+    [said('Unknown Error'), 'nvidia-smi (exit 255): Unknown Error'],
+    [{ ...ran('  one\n\n  two  \n'), stderr: ' three\n' }, 'nvidia-smi (exit 255): one two three'],
+    [{ ...ran('one'), stderr: 'two' }, 'nvidia-smi (exit 255): one two'],
+    [said('x'.repeat(600)), `nvidia-smi (exit 255): ${'x'.repeat(500)}`],
+  ])('%o', (result, detail) => {
+    expect(parseResetAnswer(result, BUS)).toMatchObject({ kind: 'refused', detail });
   });
 });
 

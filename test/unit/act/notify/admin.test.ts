@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync, existsSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AdminParts, type AdminSink, tellAdmins } from '../../../../src/act/notify/admin.ts';
 import { whyUntrustedProgram } from '../../../../src/config/trusted-file.ts';
 import type { GpuctlEvent } from '../../../../src/model/event.ts';
@@ -25,7 +27,7 @@ describe('a webhook', () => {
     const { url, received } = await receiver(204);
     expect(await tellAdmins([{ action: 'pass.started', message: 'began' }, conflict, ended], parts([webhook(url)]))).toEqual([]);
     expect(received).toHaveLength(1);
-    expect(received[0]?.headers['content-type']).toBe('application/json');
+    expect(received[0]).toMatchObject({ method: 'POST', headers: { 'content-type': 'application/json', 'user-agent': 'gpuctl' } });
     expect(JSON.parse(received[0]?.body ?? '')).toMatchObject({ schema: 1, host: 'gpu01', more: 0, alerts: [{ 'event.action': 'gpu.allocation.conflict', 'gpu.uuid': 'GPU-1', 'gpuctl.alert': true }] });
   });
 
@@ -47,7 +49,7 @@ describe('a webhook', () => {
     expect([received.length, alerts.length, more]).toEqual([1, 50, 3]);
   });
 
-  it.each([[500, 'HTTP 500'], [404, 'HTTP 404'], [302, 'HTTP 302']])('that answers %i is an event that does not tell the secret of its URL', async (status, why) => {
+  it.each([[500, 'HTTP 500'], [404, 'HTTP 404'], [300, 'HTTP 300'], [302, 'HTTP 302']])('that answers %i is an event that does not tell the secret of its URL', async (status, why) => {
     const { url } = await receiver(status, 'http://127.0.0.1:1/elsewhere');
     const [failure] = await tellAdmins([conflict, ended], parts([webhook(url)]));
     expect(failure).toMatchObject({ action: 'notify.failed', outcome: 'failure', reason: 'webhook', message: expect.stringContaining(why) });
@@ -63,8 +65,26 @@ describe('a webhook', () => {
     expect(alive.received).toHaveLength(1);
   });
 
-  it('where nobody listens is an event', async () => {
-    expect(await tellAdmins([conflict, ended], parts([webhook('http://127.0.0.1:1/')]))).toMatchObject([{ action: 'notify.failed' }]);
+  it('where nobody listens is an event at once', async () => {
+    expect(await tellAdmins([conflict, ended], parts([webhook('http://127.0.0.1:1/')]))).toMatchObject([{ action: 'notify.failed', message: expect.stringContaining('ECONNREFUSED') }]);
+  });
+
+  it('of https gets nothing in clear', async () => {
+    const { url, received } = await receiver(200);
+    expect(await tellAdmins([conflict, ended], parts([webhook(url.replace('http:', 'https:'))]))).toMatchObject([{ message: expect.stringMatching(/SSL|EPROTO/) }]);
+    expect(received).toEqual([]);
+  });
+
+  it('that was given up keeps no connection, and one that answered no timer, which would hold the process', async () => {
+    const [dead, alive] = [await receiver(null), await receiver(200)];
+    const connected = once(dead.server, 'connection') as Promise<[Socket]>;
+    await tellAdmins([conflict, ended], parts([webhook(dead.url)], { timeoutMs: 300 }));
+    const [socket] = await connected;
+    if (!socket.closed) await once(socket, 'close');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => { vi.useRealTimers(); });
+    expect(await tellAdmins([conflict, ended], parts([webhook(alive.url)]))).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
@@ -74,7 +94,7 @@ describe('the cool-down', () => {
     const ledger = memory();
     const at = (now: number, events: readonly GpuctlEvent[]) => tellAdmins([...events, ended], parts([webhook(url)], { ledger, now: () => now }));
     await at(0, [conflict]);
-    await at(4 * HOUR_MS - 1, [conflict]);
+    expect(await at(4 * HOUR_MS - 1, [conflict])).toEqual([]);
     expect(received).toHaveLength(1);
     await at(4 * HOUR_MS - 1, [conflict, { ...conflict, gpu: { uuid: 'GPU-2' } }]);
     expect(JSON.parse(received[1]?.body ?? '')).toMatchObject({ alerts: [{ 'gpu.uuid': 'GPU-2' }] });
@@ -85,7 +105,7 @@ describe('the cool-down', () => {
   it('ends when a later pass of the same job finds nothing of it, so that a relapse is told at once', async () => {
     const { url, received } = await receiver(200);
     const ledger = memory();
-    for (const events of [[conflict, ended], [ended], [conflict, ended]]) await tellAdmins(events, parts([webhook(url)], { ledger }));
+    for (const events of [[conflict, ended], [{ action: 'pass.started', message: 'began' } satisfies GpuctlEvent, ended], [conflict, ended]]) await tellAdmins(events, parts([webhook(url)], { ledger }));
     expect(received).toHaveLength(2);
   });
 
@@ -110,7 +130,7 @@ describe('the cool-down', () => {
 
   it.each([
     ['another job', [ended], { job: 'sample' }],
-    ['a pass that did not end', [], {}],
+    ['a pass that did not end', [{ action: 'pass.started', message: 'began' } satisfies GpuctlEvent], {}],
     ['a pass that could not look', [{ action: 'observe.failed', message: 'x', alert: false } satisfies GpuctlEvent, ended], {}],
     ['a pass that saw only part', [{ action: 'observe.partial', message: 'x', alert: false } satisfies GpuctlEvent, ended], {}],
   ])('is not ended by %s', async (_, between, changed) => {
@@ -120,6 +140,11 @@ describe('the cool-down', () => {
     await tellAdmins(between, parts([webhook(url)], { ledger, ...changed }));
     await tellAdmins([conflict, ended], parts([webhook(url)], { ledger }));
     expect(received).toHaveLength(1);
+  });
+
+  it('writes nothing where there is nothing to remember or to forget', async () => {
+    const write = (): never => { throw new Error('written'); };
+    expect(await tellAdmins([ended], parts([], { ledger: { told: () => [], recordTold: write, forgetTold: write } }))).toEqual([]);
   });
 
   it('does not begin for a sink that did not take it, and goes on for one that did', async () => {
@@ -138,6 +163,18 @@ describe('the cool-down', () => {
   });
 });
 
+describe('that an admin was not told', () => {
+  const distrust = (): string => 'is not root’s';
+  it.each<[AdminSink, number, string, string]>([
+    [{ kind: 'exec', program: '/opt/pager' }, 1, 'the program /opt/pager', 'the program /opt/pager was not told of 1 alert: it is not run: it is not root’s'],
+    [{ kind: 'mail', to: 'admin@example.org', program: '/opt/sendmail' }, 2, 'mail to admin@example.org', 'mail to admin@example.org was not told of 2 alerts: it is not run: it is not root’s'],
+    [{ kind: 'webhook', url: 'http://127.0.0.1:1/hook/secret', format: 'slack' }, 1, 'the webhook at 127.0.0.1:1', 'the webhook at 127.0.0.1:1 was not told of 1 alert: connect ECONNREFUSED 127.0.0.1:1'],
+  ])('%o is an event that names the place and the number', async (sink, alerts, place, message) => {
+    const events = Array.from({ length: alerts }, (_, n): GpuctlEvent => ({ ...conflict, gpu: { uuid: `GPU-${n}` } }));
+    expect(await tellAdmins([...events, ended], parts([sink], { distrust }))).toEqual([{ action: 'notify.failed', outcome: 'failure', reason: sink.kind, message, facts: { sink: place, alerts } }]);
+  });
+});
+
 describe('a program', () => {
   it('gets one event a line on its standard input, and no argument', async () => {
     const { path, dir } = program('cat > "$DIR/input"; echo "$#" > "$DIR/count"');
@@ -148,12 +185,14 @@ describe('a program', () => {
   });
 
   it.each([
-    ['fails', 'echo no >&2; exit 3', 'it exited with 3: no'],
-    ['never ends', 'exec sleep 100', 'did not end within 300 ms'],
-    ['never ends and ignores every request to', "trap '' TERM; while :; do sleep 100; done", 'did not end within 300 ms'],
+    ['fails', 'echo; echo no >&2; exit 3', /: it exited with 3: no$/],
+    ['fails and says much', 'printf %0300d 0 >&2; exit 3', /: it exited with 3: 0{200}$/],
+    ['is ended by another', 'kill -9 $$', /: signal$/],
+    ['never ends', 'exec sleep 100', /: it did not end within 300 ms$/],
+    ['never ends and ignores every request to', "trap '' TERM; while :; do sleep 100; done", /: it did not end within 300 ms$/],
   ])('that %s is an event', async (_, script, why) => {
     const { path } = program(script);
-    expect(await tellAdmins([conflict, ended], parts([{ kind: 'exec', program: path }], { timeoutMs: 300 }))).toMatchObject([{ action: 'notify.failed', reason: 'exec', message: expect.stringContaining(why) }]);
+    expect(await tellAdmins([conflict, ended], parts([{ kind: 'exec', program: path }], { timeoutMs: 300 }))).toMatchObject([{ action: 'notify.failed', reason: 'exec', message: expect.stringMatching(why) }]);
   });
 
   it('that does not read its input is no failure', async () => {
@@ -172,11 +211,12 @@ describe('a program', () => {
 
 it('a mail is a whole message to sendmail, whose header lines are ours alone', async () => {
   const { path, dir } = program('cat > "$DIR/mail"; echo "$@" > "$DIR/args"');
-  expect(await tellAdmins([hostile, ended], parts([{ kind: 'mail', to: 'admin@example.org', program: path }], { host: 'gpu01\nBcc: y@example.org' }))).toEqual([]);
+  expect(await tellAdmins([hostile, ended], parts([{ kind: 'mail', to: 'admin@example.org', program: path }], { host: 'gpü01\nBcc: y@example.org' }))).toEqual([]);
   expect(readFileSync(join(dir, 'args'), 'utf8')).toBe('-t -oi\n');
   const [header = '', body = ''] = readFileSync(join(dir, 'mail'), 'utf8').split('\n\n');
   expect(header.split('\n').map((line) => line.split(':')[0])).toEqual(['To', 'Subject', 'MIME-Version', 'Content-Type', 'Content-Transfer-Encoding', 'Auto-Submitted']);
   expect(header).toMatch(/^To: admin@example\.org$/m);
+  expect(header).toMatch(/^Subject: gpuctl on gp\?01\S* y@example\.org: 1 alert$/m);
   expect(body).toMatch(/^gpu\.allocation\.conflict: /);
   expect(body).not.toMatch(/^Bcc/m);
 });

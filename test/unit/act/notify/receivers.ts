@@ -9,18 +9,19 @@ import { type AdminParts } from '../../../../src/act/notify/admin.ts';
 import type { Told } from '../../../../src/passes/ports.ts';
 
 export interface Received {
+  readonly method: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
 /** An HTTP server on the loopback. `answer`: a status, or null for one that never answers. */
-export async function receiver(answer: number | null, location?: string): Promise<{ readonly url: string; readonly received: Received[] }> {
+export async function receiver(answer: number | null, location?: string): Promise<{ readonly url: string; readonly received: Received[]; readonly server: Server }> {
   const received: Received[] = [];
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => { chunks.push(chunk); });
     request.on('end', () => {
-      received.push({ headers: request.headers, body: Buffer.concat(chunks).toString('utf8') });
+      received.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString('utf8') });
       if (answer !== null) response.writeHead(answer, location === undefined ? {} : { location }).end('thanks');
     });
   });
@@ -28,7 +29,7 @@ export async function receiver(answer: number | null, location?: string): Promis
   await once(server, 'listening');
   onTestFinished(() => { server.closeAllConnections(); server.close(); });
   const address = server.address();
-  return { url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/hook/secret`, received };
+  return { url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/hook/secret`, received, server };
 }
 
 /** A program of this shell script in a folder of the test's own. */

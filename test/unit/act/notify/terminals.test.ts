@@ -1,13 +1,18 @@
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createNotifier } from '../../../../src/act/notify/notifier.ts';
-import { writeToTerminals } from '../../../../src/act/notify/terminals.ts';
+import { isTerminal, placesOfTerminals, writeToTerminals } from '../../../../src/act/notify/terminals.ts';
 import { login } from '../../../hostsim/login.ts';
 
 const USER = 64_321;
+
+/** What this descriptor of ours stands for; null: it is closed again. */
+function openAt(fd: string): string | null {
+  try { return readlinkSync(`/proc/self/fd/${fd}`); } catch { return null; }
+}
 
 describe('a message to a user', () => {
   it('appears on every terminal of his that takes messages, and on nobody else’s', async () => {
@@ -42,11 +47,38 @@ describe('a message to a user', () => {
     const { child } = await login(USER, 'y');
     process.kill(child.pid ?? 0, 'SIGSTOP');
     const before = performance.now();
-    let last = { written: 1, failed: 0 };
-    for (let n = 0; n < 200 && last.failed === 0; n += 1) last = writeToTerminals(USER, 'x'.repeat(4000));
+    // The first one that fails may still take a part of it; the next ones nothing at all.
+    let [failures, last] = [0, { written: 1, failed: 0 }];
+    for (let n = 0; n < 200 && failures < 3; n += 1) {
+      last = writeToTerminals(USER, 'x'.repeat(4000));
+      failures = last.failed === 0 ? 0 : failures + 1;
+    }
     process.kill(child.pid ?? 0, 'SIGCONT');
-    expect(last).toEqual({ written: 0, failed: 1 });
+    expect([failures, last]).toEqual([3, { written: 0, failed: 1 }]);
     expect(performance.now() - before).toBeLessThan(5000);
+  });
+
+  it('has its lines below one another, and leaves no terminal open', async () => {
+    const { tty, shown, child } = await login(USER + 4, 'y');
+    writeToTerminals(USER + 4, 'first\nsecond\nthe end');
+    while (!shown().includes('the end')) await once(child.stdout ?? child, 'data');
+    expect(shown()).toMatch(/\r\n\r*first\r+\nsecond\r+\nthe end/);
+    expect(readdirSync('/proc/self/fd').filter((fd) => openAt(fd) === tty)).toEqual([]);
+  });
+
+  it('of a user with very many terminals appears on thirty-two of them', async () => {
+    await Promise.all(Array.from({ length: 33 }, () => login(USER + 5, 'y')));
+    expect(writeToTerminals(USER + 5, 'gpuctl: x')).toEqual({ written: 32, failed: 0 });
+  });
+
+  it('goes to pseudo-terminals and virtual consoles, and to no other place', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gpuctl-pts-'));
+    onTestFinished(() => { rmSync(folder, { recursive: true }); });
+    for (const name of ['7', '123', 'ptmx', '7a', 'a7']) writeFileSync(join(folder, name), '');
+    const consoles = ['/dev/tty1', '/dev/tty2', '/dev/tty3', '/dev/tty4', '/dev/tty5', '/dev/tty6', '/dev/tty7', '/dev/tty8', '/dev/tty9', '/dev/tty10', '/dev/tty11', '/dev/tty12'];
+    expect(placesOfTerminals(folder).toSorted()).toEqual([join(folder, '123'), join(folder, '7'), ...consoles].toSorted());
+    expect(placesOfTerminals(join(folder, 'none'))).toEqual([]);
+    expect([0, 1, 3, 4, 5, 135, 136, 143, 144, 195].filter(isTerminal)).toEqual([4, 136, 143]);
   });
 
   it('is never written to a file, a link or a FIFO that lies in the place of a terminal', async () => {
