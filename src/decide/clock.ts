@@ -58,7 +58,7 @@ function momentsOf(at: number, eras: readonly ClockEra[]): readonly number[] {
   for (const era of eras) {
     const endsAt = era.fromAt + lengthOf(era);
     if (at >= era.fromAt && at <= endsAt) moments.push(beginsAt + at - era.fromAt);
-    if (at >= untilAt && at <= era.fromAt) moments.push(...betweenEras(at, { beginsAt, untilAt, era }));
+    if (at >= untilAt) moments.push(...betweenEras(at, { beginsAt, untilAt, era }));
     beginsAt += lengthOf(era);
     untilAt = endsAt;
   }
@@ -74,11 +74,17 @@ interface Between {
   readonly era: ClockEra;
 }
 
-/** While the host was down, or in what a jump left out: there the old clock may have gone on for a while. */
+/** While the host was down, or in what a jump left out. The old clock may have gone on for a while, whatever the jump left out. */
 function betweenEras(at: number, { beginsAt, untilAt, era }: Between): readonly number[] {
+  const wentOnMs = at - untilAt;
+  if (at > era.fromAt) return wentOnMs <= unseenMs(era) ? [beginsAt + wentOnMs] : [];
   if (era.number === 1) return [at - era.fromAt];
-  if (era.jumpMs === null || !Number.isFinite(untilAt)) return [beginsAt];
-  return [beginsAt, beginsAt + Math.min(at - untilAt, era.seenUptimeMs - era.fromUptimeMs)];
+  return [beginsAt, beginsAt + Math.min(wentOnMs, unseenMs(era))];
+}
+
+/** For how long the clock of the era before may have gone on with nobody looking. */
+function unseenMs({ jumpMs, seenUptimeMs, fromUptimeMs }: ClockEra): number {
+  return jumpMs === null ? 0 : seenUptimeMs - fromUptimeMs;
 }
 
 /** A jump of the wall clock is told until the clocks have gone together for an hour. */

@@ -37,9 +37,10 @@ function answerFor(facts: RuntimeFacts): LimitAnswer {
   if (rules.maxRuntimeMs === null) return leave('limit-never', { limitFrom: rules.maxRuntimeFrom });
   if (firstPassAt === null) return leave('first-pass');
   const startAt = runtimeSince(facts);
-  const sinceAt = startAt === null ? null : Math.max(startAt, firstPassAt);
-  const runtimeMs = sinceAt === null ? null : elapsedMs(sinceAt, now, facts.clock);
-  return sinceAt === null || runtimeMs === null ? leave('age-unknown') : reachedAnswer(facts, { sinceAt, runtimeMs, limitMs: rules.maxRuntimeMs });
+  if (startAt === null) return leave('age-unknown');
+  const sinceAt = Math.max(startAt, firstPassAt);
+  const runtimeMs = elapsedMs(sinceAt, now, facts.clock);
+  return runtimeMs === null ? leave('age-unknown') : reachedAnswer(facts, { sinceAt, runtimeMs, limitMs: rules.maxRuntimeMs });
 }
 
 /** Where all runs count, one that starts again and again is as far as one that runs. */

@@ -15,6 +15,15 @@ describe('one more sample', () => {
     expect(next({})).toMatchObject({ idleMs: 25 * MINUTE, consecutiveIdle: 13, samples: 51, activeAt: before.activeAt });
   });
 
+  it('is what the next one is held against', () => {
+    const latest = { ...sample, startedAt: STARTED, at: NOW + 5 * MINUTE, cpuNs: read(CPU + 7), networkBytes: read(1007), gpuPercent: read(1) };
+    expect(foldSample(before, latest, policy.thresholds).last).toEqual(latest);
+  });
+
+  it('of the same instant adds nothing', () => {
+    expect(next({ at: NOW })).toBe(before);
+  });
+
   it.each<[string, Partial<RunSample>]>([
     ['CPU time', cpu(2)], ['bytes', { networkBytes: read(1000 + 1024 ** 2) }], ['a busy device', { gpuPercent: read(5) }],
     ['CPU time, where another signal is unknown', { ...cpu(2), gpuPercent: misread('no') }],
@@ -34,6 +43,16 @@ describe('one more sample', () => {
     ['a signal has a value at one end only', { networkBytes: absent }],
   ])('where %s is never idle, and stops the clock', (_, more) => {
     expect(next(more)).toMatchObject({ idleMs: before.idleMs, consecutiveIdle: 0, activeAt: before.activeAt });
+  });
+
+  it.each<[string, Partial<RunSample>, Partial<RunSample>]>([
+    ['began to be told, at a little', { networkBytes: absent }, { networkBytes: read(1) }],
+    ['began to be told, at much', { networkBytes: absent }, { networkBytes: read(1024 ** 4) }],
+    ['failed before and is not told now', { cpuNs: misread('no') }, { cpuNs: unsupported }],
+    ['was not told before and fails now', { cpuNs: unsupported }, { cpuNs: misread('no') }],
+  ])('of which a signal %s is neither idle nor active', (_, earlier, more) => {
+    const odd = { ...before, last: { ...before.last, ...earlier } };
+    expect(foldSample(odd, { ...sample, startedAt: STARTED, at: NOW + 5 * MINUTE, ...more }, policy.thresholds)).toMatchObject({ idleMs: before.idleMs, consecutiveIdle: 0, activeAt: before.activeAt, last: more });
   });
 
   it('without any signal is unknown', () => {
@@ -72,6 +91,7 @@ describe('a gap', () => {
   });
 
   it('of fifteen minutes and a slow start of cron is none', () => {
+    expect(next({ at: NOW + 16 * MINUTE })).toMatchObject({ idleMs: 36 * MINUTE });
     expect(next({ at: NOW + 15 * MINUTE + 20_000 })).toMatchObject({ idleMs: 35 * MINUTE + 20_000 });
   });
 

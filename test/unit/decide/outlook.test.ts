@@ -61,6 +61,48 @@ it('an exemption is told with the limit it is from, one that does not count too,
   expect(outlook({ rules: { ...rules, runtimeExemption: exemption } })).toEqual([outlook()[0], { ...outlook()[1], exemption }]);
 });
 
+describe('what must come before a stop', () => {
+  const steps = (changed: Partial<OutlookFacts>): readonly unknown[] => outlook(changed).map((prospect) => prospect.steps.map(({ kind, notBefore }) => [kind, (notBefore - NOW) / MINUTE_MS]));
+  const said = (kind: 'idle' | 'runtime', stages: readonly ('warned' | 'final')[], containerId = running.id): OutlookFacts['warnings'] => stages.map((stage) => ({ containerId, startedAt: running.startedAt, kind, stage, at: NOW - MINUTE_MS }));
+
+  it('are the warnings that were not given, each when its share of the limit has passed', () => {
+    const late = { firstStartAt: NOW - 23 * HOUR_MS };
+    expect(steps({})).toEqual([[['warning', 3], ['warning', 7.5]], [['warning', 0], ['warning', 96]]]);
+    expect(steps({ ...late, warnings: [...said('idle', ['warned']), ...said('runtime', ['warned'])] })).toEqual([[['warning', 7.5]], [['warning', 0]]]);
+    expect(steps({ ...late, warnings: [...said('idle', ['final']), ...said('runtime', ['final'])] })).toEqual([[['warning', 3]], [['warning', 0]]]);
+    expect(steps({ ...late, warnings: [...said('idle', ['warned', 'final']), ...said('runtime', ['warned', 'final'])] })).toEqual([[], []]);
+    expect(steps({ ...late, warnings: [...said('idle', ['warned', 'final'], 'other'), ...said('runtime', ['warned', 'final'], 'other')] })).toEqual([[['warning', 3], ['warning', 7.5]], [['warning', 0], ['warning', 0]]]);
+  });
+
+  it('are idle samples as well, where too few came in a row, but no more than are worth counting', () => {
+    const ready = { warnings: said('idle', ['warned', 'final']) };
+    expect(steps({ ...ready, rules: { ...rules, idleChecks: 7 } })[0]).toEqual([['sample', 0], ['sample', 0]]);
+    expect(steps({ ...ready, rules: { ...rules, idleChecks: 1000 } })[0]).toHaveLength(50);
+  });
+});
+
+it('each limit is told with what it is, where it comes from and what has counted towards it', () => {
+  const shown = (changed: Partial<OutlookFacts>): readonly unknown[] => outlook(changed).map(({ steps: _, ...rest }) => rest);
+  const idle = { what: 'idle-stop', limit: { key: 'idle_timeout', ms: 30 * MINUTE_MS, from: 'default' }, spentMs: 20 * MINUTE_MS };
+  const runtime = { what: 'runtime-stop', limit: { key: 'max_runtime', ms: 24 * HOUR_MS, from: 'user alice' }, spentMs: 20 * HOUR_MS };
+  for (const none of [{}, { idleExemption: null, runtimeExemption: null }]) expect(shown({ rules: { ...rules, ...none } })).toStrictEqual([{ ...idle, at: NOW + 9 * MINUTE_MS, why: null }, { ...runtime, at: NOW + 4 * HOUR_MS, why: null }]);
+  const wishes = [{ containerId: running.id, startedAt: running.startedAt, uid: 1, askedAt: NOW - MINUTE_MS, until: NOW + HOUR_MS }];
+  expect(shown({ wishes })[0]).toEqual({ ...idle, at: NOW + HOUR_MS, why: 'kept-alive' });
+  expect(shown({ clock: null, highDemand: true, rules: { ...rules, idleTimeoutMs: null, maxRuntimeMs: null } })).toEqual([
+    { ...idle, limit: { ...idle.limit, ms: null }, spentMs: null, at: null, why: 'limit-never' }, { ...runtime, limit: { ...runtime.limit, ms: null }, at: null, why: 'limit-never' },
+  ]);
+  const stopped = container({ state: 'exited', startedAt: NOW - 10 * HOUR_MS, finishedAt: NOW - 5 * MINUTE_MS });
+  expect(outlook({ container: stopped })).toEqual([
+    { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms: 15 * MINUTE_MS, from: null }, spentMs: 5 * MINUTE_MS, steps: [], at: NOW + 10 * MINUTE_MS, why: null },
+    { what: 'removal', limit: { key: 'container_hold_after_stop', ms: 15 * MINUTE_MS, from: null }, spentMs: 5 * MINUTE_MS, steps: [], at: NOW + 10 * MINUTE_MS, why: null },
+  ]);
+});
+
+it('a container whose start nobody knows has no date for the stop', () => {
+  expect(of('runtime-stop', { container: { ...running, startedAt: null } })).toBe('age-unknown');
+  expect(of('idle-stop', { container: { ...running, startedAt: null } })).toBe(9);
+});
+
 describe('the pass of the schedule that may do it first', () => {
   const EVERY: Readonly<Record<string, readonly number[]>> = { 'sample': [2, 7, 12, 17, 22, 27, 32, 37, 42, 47, 52, 57], 'release-stale': [5], 'check-idle': [20], 'enforce-runtime': [35], 'cleanup-containers': [50] };
   /** NOW is the begin of an hour. */
@@ -123,12 +165,20 @@ describe('what is to come for a stopped container', () => {
     const held = { container: stopped, rules: { ...rules, gpuHoldAfterStopMs: null } };
     expect([of('gpu-release', held), of('removal', held)]).toEqual(['hold-never', 'hold-never']);
     expect([of('gpu-release', { container: stopped, standing: 'protected' }), of('removal', { container: stopped, standing: 'protected' })]).toEqual(['protected', 'protected']);
-    expect(of('removal', { container: { ...stopped, state: 'dead' } })).toBe('dead-container');
+    expect([of('removal', { container: { ...stopped, state: 'dead' } }), of('removal', { container: { ...stopped, state: 'removing' } })]).toEqual(['dead-container', 'dead-container']);
+    expect(of('removal', { container: stopped, rules: { ...rules, containerHoldAfterStopMs: null } })).toBe('hold-never');
+  });
+
+  it('is no removal where no file sets limits or leftovers; either is enough', () => {
+    const configured = (limits: boolean, leftovers: boolean): number | string | null => of('removal', { container: stopped, policy: { ...policy, configured: { limits, leftovers } } });
+    expect([configured(false, false), configured(true, false), configured(false, true)]).toEqual(['limits-not-configured', 10, 10]);
   });
 
   it('counts no time before the first pass, and none under a clock that jumped', () => {
     expect(of('gpu-release', { container: stopped, firstPassAt: NOW - MINUTE_MS })).toBe(14);
     expect(of('gpu-release', { container: { ...stopped, finishedAt: NOW + MINUTE_MS } })).toBe('age-unknown');
+    expect(of('gpu-release', { container: { ...stopped, finishedAt: null } })).toBe('age-unknown');
+    expect(of('gpu-release', { container: stopped, firstPassAt: null })).toBe('first-pass');
   });
 
   it('is the removal of one that was never started', () => {
