@@ -15,14 +15,14 @@ const NEARLY_ALL = 0.8;
  * software is. On a host with one GPU nobody can tell. For information: only a suspect unit needs an admin.
  */
 export function burstFindings(xids: readonly PlacedXid[], gpuCount: number, now: number): readonly Finding[] {
-  const recent = xids.filter(({ xid, uuid }) => xid.kind === 'xid' && uuid !== null && AMBIGUOUS.has(xid.code) && now - xid.at < WINDOW_MS);
+  // What a switch says has no UUID either.
+  const recent = xids.filter(({ xid, uuid }) => uuid !== null && AMBIGUOUS.has(xid.code) && now - xid.at < WINDOW_MS);
   return [...Map.groupBy(recent, ({ xid }) => xid.code)].flatMap(([code, ofCode]) => {
     const perUnit = [...Map.groupBy(ofCode, ({ uuid }) => uuid)].map(([uuid, mine]) => ({ uuid: uuid ?? '', incidents: incidentsIn(mine) }));
     const all = perUnit.reduce((sum, { incidents }) => sum + incidents, 0);
     if (all < AGAIN_AND_AGAIN || gpuCount < 2) return [];
     const suspect = perUnit.find(({ incidents }) => incidents >= AGAIN_AND_AGAIN && incidents >= NEARLY_ALL * all);
-    if (suspect !== undefined) return [suspectUnit(code, suspect)];
-    return perUnit.length < 2 ? [] : [suspectSoftware(code, perUnit.length, all)];
+    return [suspect === undefined ? suspectSoftware(code, perUnit.length, all) : suspectUnit(code, suspect)];
   });
 }
 

@@ -30,7 +30,9 @@ export function remedyOf(code: number, entry: XidEntry | null, recovery: Reading
   const concernsBoard = entry.action === 'reset' || entry.action === 'reboot';
   if (concernsBoard && asked === 'none') return 'nothing now; if it comes again, have the board checked';
   if (concernsBoard && asked !== null) return 'do what the driver\'s recovery action says; see the finding about it';
-  if (entry.action === 'reset' && recovery === null) return 'reset it once nvidia-smi shows it again; otherwise reboot the host';
-  if (entry.action === 'reset' && recovery?.kind === 'error') return 'see the finding about what the driver reports';
+  if (entry.action === 'reset') {
+    if (recovery === null) return 'reset it once nvidia-smi shows it again; otherwise reboot the host';
+    if (recovery.kind === 'error') return 'see the finding about what the driver reports';
+  }
   return BY_CODE[code] ?? BY_ACTION[entry.action];
 }

@@ -75,8 +75,13 @@ function isOn({ kind, pciBusId, gpuUuid }: SeenXid, gpu: Pick<Gpu, 'uuid' | 'pci
   return kind === 'xid' && (pciBusId === null ? gpuUuid === gpu.uuid : pciBusId === gpu.pciBusId);
 }
 
-function keyOf({ xid, uuid }: PlacedXid): string {
-  return [xid.kind, xid.code, uuid ?? xid.pciBusId ?? xid.gpuUuid].join(' ');
+function keyOf(each: PlacedXid): string {
+  return [each.xid.kind, each.xid.code, deviceOf(each)].join(' ');
+}
+
+/** By the best name that it has, so that lines which name it differently are of one device. */
+function deviceOf({ xid, uuid }: PlacedXid): string | null {
+  return uuid ?? xid.pciBusId ?? xid.gpuUuid;
 }
 
 /** Did a successful reset come after it? What was seen before a reset happened before it, whatever the clocks say. A reset in the future is of a clock that was wrong. */
@@ -136,7 +141,7 @@ function findingOf(same: readonly PlacedXid[], all: readonly PlacedXid[], blind:
 
 function followsAnother(each: PlacedXid, all: readonly PlacedXid[]): boolean {
   const { xid } = each;
-  return all.some((other) => other.xid.kind === 'xid' && other.xid.code !== CLEAN_UP && other.uuid === each.uuid && other.xid.pciBusId === xid.pciBusId && (Math.abs(xid.at - other.xid.at) <= FOLLOWS_MS || xid.seenAt === other.xid.seenAt));
+  return all.some((other) => other.xid.kind === 'xid' && other.xid.code !== CLEAN_UP && deviceOf(other) === deviceOf(each) && (Math.abs(xid.at - other.xid.at) <= FOLLOWS_MS || xid.seenAt === other.xid.seenAt));
 }
 
 function severityOf(latest: PlacedXid, entry: XidEntry | null): Severity {

@@ -9,13 +9,16 @@ interface Case {
   readonly host?: Partial<HostState>;
   readonly engineId?: string | null;
   readonly permit?: Partial<PermitRules>;
+  /** A container that nobody asked the engine about. */
+  readonly unasked?: string;
 }
 
 /** Whose an orphan is, after one change. */
-function ownerOf({ process = {}, host = {}, engineId = ENGINE, permit = {} }: Case = {}): Ownership {
+function ownerOf({ process = {}, host = {}, engineId = ENGINE, permit = {}, unasked }: Case = {}): Ownership {
   const one = orphan(process);
   const seen = hostOf({ ...host, processes: [one] });
-  const look = lookAt(seen, { pids: [one.pid], containerIds: idsIn(one.cgroups), takenAt: NOW, glance: false });
+  const all = lookAt(seen, { pids: [one.pid], containerIds: idsIn(one.cgroups), takenAt: NOW, glance: false });
+  const look = { ...all, answers: all.answers.filter(({ containerId }) => containerId !== unasked) };
   const [found] = look.processes;
   if (found === undefined) throw new Error('no process');
   return decideOwnership(found, look, { engineId, knownContainerIds: new Set([GONE, JOB]), permit: { uids: new Set(), units: [], names: [], ...permit } });
@@ -78,6 +81,7 @@ describe('a process of a container', () => {
       ['it is in no container', { host: shim(GONE) }],
       ['it is in a container that this engine never had', { host: shim(GONE, STRANGE) }],
       ['it is in one that this engine never had and names one that it has', { process: { cgroups: [`/docker/${JOB}`] }, host: { ...shim(JOB, STRANGE), containers: [stopped()] } }],
+      ['nobody asked about the container that it is in', { host: shim(GONE, STRANGE), unasked: STRANGE }],
       ['the engine does not tell of the container that it is in', { host: { ...shim(GONE, STRANGE), oddAnswers: [{ id: STRANGE, answer: 'failed' }] } }],
       ['it names one that this engine never had, as an engine in a container would', { process: { cgroups: [`/docker/${STRANGE}`] }, host: shim(STRANGE, JOB) }],
     ])('where %s', (_, change) => {
@@ -150,6 +154,7 @@ describe('an id counts', () => {
     expect(reasonOf({ process: { cgroups: ['/', `/docker/${JOB}/${GONE}`] }, host: { containers: [runningJob()] } })).toEqual(['unsettled', 'container-not-settled']);
     expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers: [runningJob(), stopped({ id: STRANGE, state: 'dead' })] } })).toEqual(['unsettled', 'container-not-settled']);
     expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`, `/docker/${JOB}`] }, host: { containers } })).toEqual(['container', 'running-container']);
+    expect(reasonOf({ process: { cgroups: [`/docker/${JOB}/${STRANGE}`] }, host: { containers }, unasked: STRANGE })).toEqual(['container', 'running-container']);
   });
 
   it('in a nest only where all of them are gone', () => {

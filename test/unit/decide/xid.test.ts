@@ -1,53 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Gpu } from '../../../src/model/device.ts';
-import type { Finding } from '../../../src/model/finding.ts';
 import type { History, ResetRecord } from '../../../src/model/history.ts';
-import type { KernelLogView, SeenXid, XidEvent } from '../../../src/model/kernel-log.ts';
-import { complete, failed, type Observed } from '../../../src/model/observation.ts';
+import type { SeenXid } from '../../../src/model/kernel-log.ts';
+import { complete, failed, observed, seen } from '../../../src/model/observation.ts';
 import { absent, misread, read, unsupported } from '../../../src/model/reading.ts';
 import { decideDirt } from '../../../src/decide/dirt.ts';
 import { leftAfterResets } from '../../../src/decide/findings.ts';
-import { currentXids, settlingResets, xidFindings, xidWantsReset } from '../../../src/decide/xid.ts';
+import { currentXids, settlingResets, withGapsOf, xidFindings, xidWantsReset } from '../../../src/decide/xid.ts';
 import { xidCodes, xidEntry } from '../../../src/decide/xid-catalogue.ts';
 import { judged } from '../../property/rules.ts';
-import { gpuState, GPU0, GPU1, HOUR, historyOf, MINUTE, NOW, worldOf } from './good-case.ts';
-
-const BOOT = '0b2f1c3d-0000-4000-8000-0123456789ab';
-const OTHER_BOOT = 'ffffffff-0000-4000-8000-0123456789ab';
-const [board0, board1] = judged(worldOf({ gpus: [gpuState(0), gpuState(1)] })).gpus;
-if (board0 === undefined || board1 === undefined) throw new Error('two boards were made');
-
-/** A board whose driver has no recovery action, and one whose driver asks for none. */
-const old: Gpu = { ...board0, recovery: absent };
-const calm: Gpu = { ...board0, recovery: read('none') };
-
-let made = 0;
-function xid(code: number, more: Partial<SeenXid> = {}): SeenXid {
-  made += 1;
-  return { kind: 'xid', code, pciBusId: board0?.pciBusId ?? '', gpuUuid: null, gpuInstanceId: null, pid: null, processName: null, detail: '', at: NOW - HOUR, bootUsec: made, sequence: made, lines: 1, bootId: BOOT, seenAt: NOW - HOUR, ...more };
-}
-
-function memory(...xids: readonly SeenXid[]): Pick<History, 'kernelLog'> {
-  return { kernelLog: { cursor: { bootId: BOOT, sequence: 1_000_000, bootUsec: 1_000_000, journal: null, readAt: NOW - MINUTE }, xids } };
-}
-
-function view(...events: readonly XidEvent[]): Observed<KernelLogView> {
-  return complete({ source: 'kmsg', bootId: BOOT, cursor: null, events });
-}
-
-interface Case {
-  readonly gpus?: readonly Gpu[];
-  readonly resets?: readonly ResetRecord[];
-  readonly log?: Observed<KernelLogView>;
-  readonly more?: Partial<History>;
-}
-
-function findings(xids: readonly SeenXid[], { gpus = [old, board1 as Gpu], resets = [], log = view(), more = {} }: Case = {}): readonly Finding[] {
-  const driver = complete({ driverVersion: '550', attachedGpus: gpus.length, gpus });
-  return xidFindings({ snapshot: { driver, processes: failed('error', 'not asked'), takenAt: NOW, kernelLog: log }, history: historyOf({ ...memory(...xids), resets, ...more }), gpus });
-}
-
-const briefly = (all: readonly Finding[]): readonly string[] => all.map(({ id, severity, subject }) => [id, severity, subject.gpu ?? 'host'].join(' '));
+import { GPU0, GPU1, HOUR, historyOf, MINUTE, NOW, worldOf } from './good-case.ts';
+import { BOOT, board1, briefly, calm, findings, memory, old, OTHER_BOOT, view, xid } from './xid-facts.ts';
 
 describe('the catalogue', () => {
   it('has every code once, with a meaning, and the figures that its edition gives', () => {
@@ -91,20 +54,53 @@ describe('an Xid', () => {
   it('of a bus id that nvidia-smi does not show is about the host, or about the GPU that the inventory knows there', () => {
     const gone = xid(79, { pciBusId: '00000000:f0:00.0' });
     const [lost] = findings([gone]);
-    expect(lost).toMatchObject({ id: 'gpu.xid.79', severity: 'critical', subject: {}, message: expect.stringContaining('00000000:f0:00.0, where nvidia-smi shows none') });
+    expect(lost?.subject).toEqual({});
+    expect(lost).toMatchObject({ id: 'gpu.xid.79', severity: 'critical', message: expect.stringContaining('00000000:f0:00.0, where nvidia-smi shows none') });
     const inventory = [{ gpuUuid: 'GPU-f', pciBusId: '00000000:f0:00.0', name: 'x', missingSince: null }] as unknown as NonNullable<History['inventory']>;
     expect(findings([gone], { more: { inventory } })[0]).toMatchObject({ severity: 'critical', subject: { gpu: 'GPU-f' } });
+    expect(findings([xid(79, { pciBusId: null, gpuUuid: 'GPU-f' })], { more: { inventory } })[0]).toMatchObject({ subject: { gpu: 'GPU-f' } });
+    for (const other of [{ pciBusId: null, gpuUuid: 'GPU-e' }, { pciBusId: '00000000:f1:00.0' }]) expect(findings([xid(79, other)], { more: { inventory } })[0]?.subject).toEqual({});
+    expect(findings([xid(154, { pciBusId: gone.pciBusId })])[0]?.severity).toBe('warning');
   });
 
   it('that names a GPU by its UUID is found by it', () => {
     expect(briefly(findings([xid(48, { pciBusId: null, gpuUuid: GPU1 })]))).toEqual([`gpu.xid.48 warning ${GPU1}`]);
   });
 
-  it('45 is told alone, and not where another error came before it', () => {
-    expect(briefly(findings([xid(45)]))).toEqual([`gpu.xid.45 info ${GPU0}`]);
-    expect(briefly(findings([xid(62, { at: NOW - HOUR - 10_000, seenAt: NOW - HOUR }), xid(45)]))).toEqual([`gpu.xid.62 critical ${GPU0}`]);
-    expect(briefly(findings([xid(62, { pciBusId: board1.pciBusId }), xid(45)]))).toContain(`gpu.xid.45 info ${GPU0}`);
-    expect(briefly(findings([xid(13, { at: NOW - 9 * HOUR, seenAt: NOW - 9 * HOUR }), xid(45)]))).toContain(`gpu.xid.45 info ${GPU0}`);
+  it('is one finding for each device, however that is named', () => {
+    expect(findings([xid(48, { pciBusId: null, gpuUuid: GPU0 }), xid(48)])).toHaveLength(1);
+    expect(findings([xid(48, { pciBusId: '00000000:f0:00.0' }), xid(48, { pciBusId: '00000000:f1:00.0' })])).toHaveLength(2);
+    expect(findings([xid(48, { pciBusId: null, gpuUuid: 'GPU-e' }), xid(48, { pciBusId: null, gpuUuid: 'GPU-f' })])).toHaveLength(2);
+    expect(findings([xid(48, { pciBusId: '00000000:f0:00.0' }), xid(48, { kind: 'sxid', pciBusId: '00000000:f0:00.0' })])).toHaveLength(2);
+  });
+
+  describe('45', () => {
+    const told = (...xids: readonly SeenXid[]): boolean => findings(xids).some(({ id }) => id === 'gpu.xid.45');
+    const apart = (ms: number): Partial<SeenXid> => ({ at: NOW - HOUR + ms, seenAt: NOW - HOUR + 9 * MINUTE });
+
+    it('is not told beside the error that it cleans up after: within a minute of it, or found by the same look', () => {
+      expect(briefly(findings([xid(45)]))).toEqual([`gpu.xid.45 info ${GPU0}`]);
+      expect(briefly(findings([xid(62), xid(45)]))).toEqual([`gpu.xid.62 critical ${GPU0}`]);
+      for (const ms of [0, -MINUTE, MINUTE]) expect(told(xid(62, apart(ms)), xid(45))).toBe(false);
+      for (const ms of [-MINUTE - 1, MINUTE + 1]) expect(told(xid(62, apart(ms)), xid(45))).toBe(true);
+      expect(told(xid(62, { at: NOW - 9 * HOUR }), xid(45))).toBe(false);
+    });
+
+    it('is told where it is another device\'s error, a switch\'s, or a 45 itself', () => {
+      expect(told(xid(62, { pciBusId: board1.pciBusId }), xid(45))).toBe(true);
+      expect(told(xid(62, { pciBusId: '00000000:f0:00.0' }), xid(45, { pciBusId: '00000000:f1:00.0' }))).toBe(true);
+      expect(told(xid(62, { pciBusId: null, gpuUuid: 'GPU-e' }), xid(45, { pciBusId: null, gpuUuid: 'GPU-f' }))).toBe(true);
+      expect(told(xid(62, { kind: 'sxid', pciBusId: '00000000:f0:00.0' }), xid(45, { pciBusId: '00000000:f0:00.0' }))).toBe(true);
+      expect(told(xid(45), xid(45))).toBe(true);
+    });
+
+    it('is the same device\'s, where the one line names it by its UUID', () => {
+      expect(told(xid(62), xid(45, { pciBusId: null, gpuUuid: GPU0 }))).toBe(false);
+    });
+
+    it('is told where it came twice, once without another', () => {
+      expect(told(xid(62), xid(45), xid(45, { at: NOW, seenAt: NOW }))).toBe(true);
+    });
   });
 
   it('of a switch says whether it is fatal', () => {
@@ -118,28 +114,39 @@ describe('an Xid is told', () => {
   const long = { at: NOW - 40 * 24 * HOUR, seenAt: NOW - 40 * 24 * HOUR };
 
   it('until the host is rebooted, where it concerns the board', () => {
-    expect(briefly(findings([xid(79, long), xid(62, long), xid(48, long)]))).toEqual([`gpu.xid.79 critical ${GPU0}`, `gpu.xid.62 critical ${GPU0}`, `gpu.xid.48 warning ${GPU0}`]);
+    expect(briefly(findings([79, 62, 48, 54].map((code) => xid(code, long))))).toEqual([`gpu.xid.79 critical ${GPU0}`, `gpu.xid.62 critical ${GPU0}`, `gpu.xid.48 warning ${GPU0}`, `gpu.xid.54 critical ${GPU0}`]);
     expect(findings([xid(79, { bootId: OTHER_BOOT })])).toEqual([]);
   });
 
   it('until the board was reset successfully after it; a reset that failed, came before it or is of another board changes nothing', () => {
     const reset = (more: Partial<ResetRecord>): readonly ResetRecord[] => [{ gpuUuid: GPU0, at: NOW - MINUTE, succeeded: true, ...more }];
     expect(findings([xid(62)], { resets: reset({}) })).toEqual([]);
+    expect(findings([xid(62)], { resets: [...reset({ at: NOW - 30 * MINUTE }), ...reset({ succeeded: false })] })).toEqual([]);
+    for (const at of [NOW, NOW - MINUTE]) expect(findings([xid(62, { at, seenAt: NOW })], { resets: reset({ at }) })).toEqual([]);
     for (const other of [reset({ succeeded: false }), reset({ gpuUuid: GPU1 }), reset({ at: NOW - 2 * HOUR }), reset({ at: NOW + HOUR })]) expect(findings([xid(62)], { resets: other })).toHaveLength(1);
   });
 
   it('no more where it was seen before the reset, though its clock says that it came after', () => {
-    expect(findings([xid(62, { at: NOW - MINUTE, seenAt: NOW - HOUR })], { resets: [{ gpuUuid: GPU0, at: NOW - 30 * MINUTE, succeeded: true }] })).toEqual([]);
+    for (const at of [NOW - 30 * MINUTE, NOW - HOUR]) expect(findings([xid(62, { at: NOW - MINUTE, seenAt: NOW - HOUR })], { resets: [{ gpuUuid: GPU0, at, succeeded: true }] })).toEqual([]);
+  });
+
+  it('and no reset of a GPU ends it, where it is a switch\'s', () => {
+    const inventory = [{ gpuUuid: GPU0, pciBusId: '00000000:c1:00.0', name: 'x', firstSeenAt: 0, missingSince: null }];
+    expect(findings([xid(20034, { kind: 'sxid', pciBusId: '00000000:c1:00.0', detail: 'Fatal, x' })], { more: { inventory }, resets: [{ gpuUuid: GPU0, at: NOW, succeeded: true }] })).toHaveLength(1);
   });
 
   it('for a day, where it concerns a program or nobody, or where the driver asks for nothing', () => {
     const day = (ago: number): Partial<SeenXid> => ({ at: NOW - ago, seenAt: NOW - ago });
-    for (const code of [31, 43, 45, 165]) {
-      expect(findings([xid(code, day(23 * HOUR))])).toHaveLength(1);
-      expect(findings([xid(code, day(25 * HOUR))])).toEqual([]);
+    for (const code of [31, 43, 45, 78, 165]) {
+      expect(findings([xid(code, day(24 * HOUR - 1))])).toHaveLength(1);
+      expect(findings([xid(code, day(24 * HOUR))])).toEqual([]);
     }
     expect(findings([xid(62, day(25 * HOUR))], { gpus: [calm] })).toEqual([]);
     expect(findings([xid(62, day(25 * HOUR))], { gpus: [{ ...calm, recovery: misread('Unknown Error') }] })).toHaveLength(1);
+  });
+
+  it('of a switch for a day, or until the host is rebooted where it calls itself fatal', () => {
+    expect(briefly(findings([xid(62, { kind: 'sxid', detail: 'Non-fatal, x', ...long }), xid(20034, { kind: 'sxid', detail: 'Fatal, x', ...long })]))).toEqual(['nvswitch.sxid.20034 critical host']);
   });
 
   it('rather than forgotten, where the clock was put back', () => {
@@ -153,32 +160,19 @@ describe('an Xid is told', () => {
     expect(currentXids({ ...snapshot, kernelLog: view() }, memory(xid(79), xid(62, { bootId: OTHER_BOOT })))).toMatchObject([{ code: 79 }]);
   });
 
+  it('as seen by this look, where no look of this boot saw it before', () => {
+    const { bootId: _boot, seenAt: _seen, ...event } = xid(79, { sequence: 5 });
+    const snapshot = { processes: failed('error', 'x'), takenAt: NOW, kernelLog: view(event) };
+    const otherBoot = { kernelLog: { cursor: { bootId: OTHER_BOOT, sequence: 1_000_000, bootUsec: 1_000_000, journal: null, readAt: NOW }, xids: [] } };
+    for (const before of [{}, historyOf(), otherBoot]) expect(currentXids(snapshot, before)).toEqual([{ ...event, bootId: BOOT, seenAt: NOW }]);
+    expect(currentXids({ ...snapshot, kernelLog: failed('error', 'x'), processes: judged(worldOf({})).snapshot.processes }, {})).toEqual([]);
+  });
+
   it('once, whether the ledger knows it already or not', () => {
     const { bootId: _boot, seenAt: _seen, ...event } = xid(79, { sequence: 2_000_000 });
     const fresh = view(event);
     expect(findings([], { log: fresh })).toHaveLength(1);
     expect(findings([], { log: fresh, more: { kernelLog: { cursor: { bootId: BOOT, sequence: 2_000_000, bootUsec: 9, journal: null, readAt: NOW }, xids: [{ ...event, bootId: BOOT, seenAt: NOW }] } } })[0]?.message).not.toContain('times');
-  });
-});
-
-describe('the same Xid again and again', () => {
-  const times = (n: number, more: Partial<SeenXid> = {}): readonly SeenXid[] => Array.from({ length: n }, (_, at) => xid(31, { at: NOW - HOUR - at * 10 * MINUTE, pid: at, ...more }));
-  const bursts = (xids: readonly SeenXid[], given?: Case): readonly string[] => briefly(findings(xids, given)).filter((each) => !each.startsWith('gpu.xid.31 '));
-
-  it('on one unit makes the unit suspect', () => {
-    expect(bursts(times(5))).toEqual([`gpu.xid.31.repeated warning ${GPU0}`]);
-    expect(bursts([...times(8), ...times(1, { pciBusId: board1.pciBusId })])).toEqual([`gpu.xid.31.repeated warning ${GPU0}`]);
-  });
-
-  it('on several makes the software suspect', () => {
-    expect(bursts([...times(5), ...times(4, { pciBusId: board1.pciBusId })])).toEqual(['xid.31.widespread info host']);
-  });
-
-  it('is nothing of the kind where it is rare, one program\'s, long ago, or there is one GPU to look at', () => {
-    expect(bursts(times(4))).toEqual([]);
-    expect(bursts(Array.from({ length: 40 }, (_, at) => xid(31, { pid: 1, at: NOW - HOUR - at * 1000 })))).toEqual([]);
-    expect(bursts(times(9, { at: NOW - 25 * HOUR }))).toEqual([]);
-    expect(bursts(times(9), { gpus: [old] })).toEqual([]);
   });
 });
 
@@ -198,6 +192,10 @@ describe('a reset is called for by the kernel log', () => {
   it('only for the board that it names, and not by a switch', () => {
     expect(wants({ ...board1, recovery: absent }, [xid(62)])).toBeNull();
     expect(wants(old, [xid(62, { kind: 'sxid' })])).toBeNull();
+  });
+
+  it('by the latest of them', () => {
+    expect(wants(old, [xid(46), xid(62), xid(95, { at: NOW - MINUTE }), xid(31)])).toEqual({ code: 95, at: NOW - MINUTE });
   });
 
   it('only until a reset has succeeded since', () => {
@@ -226,6 +224,31 @@ describe('a reset settles', () => {
     const history = { ...memory(xid(62), xid(62, { at: NOW, seenAt: NOW }), xid(62, { pciBusId: board1.pciBusId })), resets: [{ gpuUuid: GPU0, at: NOW - MINUTE, succeeded: true }, { gpuUuid: GPU0, at: NOW - 2 * HOUR, succeeded: true }] };
     expect(settlingResets([old, board1], history, NOW)).toEqual([{ gpu: old, at: NOW - MINUTE }]);
     expect(settlingResets([old, board1], { ...history, ...memory() }, NOW)).toEqual([]);
+    expect(settlingResets([old, board1], { resets: history.resets }, NOW)).toEqual([]);
+    expect(settlingResets([old], { ...history, ...memory(xid(62, { pciBusId: board1.pciBusId })) }, NOW)).toEqual([]);
+  });
+
+  it('once and for all by the last of several', () => {
+    const resets = [NOW - 3 * MINUTE, NOW - MINUTE, NOW - 2 * MINUTE].map((at): ResetRecord => ({ gpuUuid: GPU0, at, succeeded: true }));
+    expect(settlingResets([old], { ...memory(xid(62)), resets }, NOW)).toEqual([{ gpu: old, at: NOW - MINUTE }]);
+  });
+});
+
+describe('what an earlier look of a pass lost of the kernel log', () => {
+  const gap = (why: string) => ({ subject: 'kernel log', why });
+  const lost = (...whys: readonly string[]) => ({ kernelLog: observed({ source: 'kmsg', bootId: BOOT, cursor: null, events: [] } as const, whys.map(gap)) });
+  const whole = view();
+
+  it('is lost to the later ones, each loss once, and what those read is kept', () => {
+    const { bootId: _boot, seenAt: _seen, ...event } = xid(79);
+    const kernelLog = view(event);
+    expect(withGapsOf({ kernelLog }, lost('overwritten'))).toEqual({ kernelLog: { state: 'partial', value: seen(kernelLog), missing: [gap('overwritten')] } });
+    expect(withGapsOf(lost('overwritten', 'too many'), lost('overwritten'))).toMatchObject(lost('overwritten', 'too many'));
+  });
+
+  it('is nothing where it was whole, was not read, or where the later one was not', () => {
+    for (const before of [undefined, {}, { kernelLog: whole }, { kernelLog: failed('error', 'x') }]) expect(withGapsOf({ kernelLog: whole }, before)).toEqual({ kernelLog: whole });
+    for (const now of [{}, { kernelLog: failed('error', 'x') }]) expect(withGapsOf(now, lost('overwritten'))).toEqual(now);
   });
 });
 
