@@ -227,11 +227,11 @@ describe('what a pass learns', () => {
 describe('a pass that was asked for what cannot be', () => {
   it('has an end in the ledger as in the events, and one that met a bug has none', async () => {
     const ends = async (error: Error): Promise<readonly unknown[]> => {
-      const { parts, events } = benchOf({ host: hostOf({}), history: historyOf({}), config: defaultConfig(), now: NOW });
+      const { parts, events: told } = benchOf({ host: hostOf({}), history: historyOf({}), config: defaultConfig(), now: NOW });
       const ended: number[] = [];
       const ledger = { ...parts.ledger, endPass: (_id: string, _at: number, exit: number) => { ended.push(exit); } };
       await expect(runPass({ ...parts, ledger }, passOptions(), () => Promise.reject(error))).rejects.toBe(error);
-      return [ended, events.filter(({ action }) => action === 'pass.ended').map(({ facts }) => facts?.['exit'])];
+      return [ended, told.filter(({ action }) => action === 'pass.ended').map(({ facts }) => facts?.['exit'])];
     };
     expect(await ends(new GpuctlError('no GPU 9', { code: 'usage', exitCode: ExitCode.usage }))).toEqual([[ExitCode.usage], [ExitCode.usage]]);
     expect(await ends(new TypeError('a bug'))).toEqual([[], [ExitCode.bug]]);
