@@ -17,5 +17,5 @@ export function isDemandHigh({ snapshot, gpus, claims }: Assessment, infrastruct
 
 function devicesOf(gpu: Gpu): readonly { readonly gpuUuid: string; readonly migUuid: string | null }[] {
   if (known(gpu.migCurrent) !== true) return [{ gpuUuid: gpu.uuid, migUuid: null }];
-  return gpu.migDevices.flatMap((mig) => (mig.uuid === null ? [] : [{ gpuUuid: gpu.uuid, migUuid: mig.uuid }]));
+  return gpu.migDevices.map((mig) => ({ gpuUuid: gpu.uuid, migUuid: mig.uuid }));
 }

@@ -1,5 +1,6 @@
 import type { IdleClock, KeepAlive } from '../model/activity.ts';
 import { type Container, type InspectedContainer, isLive } from '../model/container.ts';
+import { decideKeeping, type KeepFacts } from './keep-alive.ts';
 
 /** Below this, the start of an id is no name for anybody. */
 const LEAST_ID = 4;
@@ -13,7 +14,7 @@ export interface KeepQuestion {
   readonly containers: readonly Container[];
   /** Uid of the owner of a container; null: unknown. */
   readonly ownerUidOf: (container: InspectedContainer) => number | null;
-  readonly keepAliveMaxMs: (container: InspectedContainer) => number;
+  readonly rulesOf: (container: InspectedContainer) => KeepFacts['rules'];
   readonly clocks: readonly IdleClock[];
   readonly wishes: readonly KeepAlive[];
   readonly now: number;
@@ -36,21 +37,28 @@ export function decideKeepRequest(question: KeepQuestion): KeepAnswer {
   const [container, other] = exact.length === 1 ? exact : mine;
   if (container === undefined) return refused(uid === 0 ? `no container is called ${reference}` : `no container of uid ${uid} is called ${reference}`);
   if (other !== undefined) return refused(`${reference} names ${mine.length} containers`);
-  if (!isLive(container.state) || container.startedAt === null) return refused(`container ${container.name} does not run`);
-  const untilAt = Math.min(now + forMs, bound(container, question));
+  if (!isLive(container.state)) return refused(`container ${container.name} does not run`);
+  if (container.startedAt === null) return refused(`it is not known since when container ${container.name} runs`);
+  const run = { containerId: container.id, startedAt: container.startedAt };
+  const untilAt = Math.min(now + forMs, boundOf(run, question.rulesOf(container), question));
   if (untilAt <= now) return refused(`container ${container.name} may not be kept any longer in this idle spell`);
-  return { granted: true, container, keep: { containerId: container.id, startedAt: container.startedAt, uid, askedAt: now, until: untilAt } };
+  return { granted: true, container, keep: { ...run, uid, askedAt: now, until: untilAt } };
 }
 
 function refused(why: string): KeepAnswer {
   return { granted: false, why };
 }
 
-/** The end of all deferrals of the present idle spell. An active container begins a new spell whenever it falls idle. */
-function bound(container: InspectedContainer, { clocks, wishes, keepAliveMaxMs, now }: KeepQuestion): number {
-  const clock = clocks.find((each) => each.containerId === container.id && each.startedAt === container.startedAt);
-  const spellAt = clock?.activeAt ?? Number.NEGATIVE_INFINITY;
-  const asked = wishes.filter((wish) => wish.containerId === container.id && wish.startedAt === container.startedAt && wish.askedAt <= now && wish.until > spellAt);
-  const first = Math.min(now, ...asked.map((wish) => wish.askedAt));
-  return Math.max(first, Number.isFinite(spellAt) ? Math.min(spellAt, now) : first) + keepAliveMaxMs(container);
+/**
+ * The end of all deferrals of the present idle spell, as the idle stop will reckon it with this wish among the others. An
+ * active container begins a new spell whenever it falls idle; of one that was never sampled, no label has used up any time.
+ */
+function boundOf(run: Pick<IdleClock, 'containerId' | 'startedAt'>, rules: KeepFacts['rules'], { clocks, wishes, uid, now }: KeepQuestion): number {
+  const clock = clocks.find((each) => each.containerId === run.containerId && each.startedAt === run.startedAt);
+  const keeping = decideKeeping({
+    wishes: [...wishes, { ...run, uid, askedAt: now, until: Number.POSITIVE_INFINITY }],
+    clock: { ...run, activeAt: Math.min(now, clock?.activeAt ?? Number.NEGATIVE_INFINITY) },
+    rules: clock === undefined ? { ...rules, keepUntilAt: null } : rules, now,
+  });
+  return keeping.state === 'kept' ? keeping.untilAt : now;
 }

@@ -50,7 +50,7 @@ export function answerKeepRequest(parts: Pick<Pass['parts'], 'clock' | 'limits' 
     reference: request.container, uid: request.uid, forMs: request.forMs, containers, now,
     clocks: ledger.idleClocks(), wishes: ledger.keepAlives(),
     ownerUidOf: (container) => ownerUidOf(container, parts),
-    keepAliveMaxMs: (container) => policy.rulesOf(container, now).keepAliveMaxMs,
+    rulesOf: (container) => policy.rulesOf(container, now),
   });
   if (answer.granted) ledger.recordKeepAlive(answer.keep);
   parts.sink.emit(answer.granted ? granted(answer.keep, answer.container.name) : { action: 'keep.refused', message: `a request to keep a container was refused: ${printable(answer.why)}`, outcome: 'failure', facts: { uid: request.uid } });

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { decideSample } from '../../../src/decide/activity.ts';
+import { decideDeviceUse, decideSample, followedIn } from '../../../src/decide/activity.ts';
 import type { Assessment } from '../../../src/decide/assess.ts';
 import { type ProcessUses, sharesDevice } from '../../../src/decide/device-sharing.ts';
 import { isDemandHigh } from '../../../src/decide/demand.ts';
-import { decideWaste } from '../../../src/decide/waste.ts';
+import { decideWaste, wasteSince } from '../../../src/decide/waste.ts';
 import type { Claim } from '../../../src/model/claim.ts';
 import type { Gpu } from '../../../src/model/device.ts';
 import { complete, failed, observed } from '../../../src/model/observation.ts';
 import { misread, read, type Reading, unsupported } from '../../../src/model/reading.ts';
 import { container, HOUR, ID, MINUTE, NOW, STARTED } from './limit-facts.ts';
 
-interface Device { readonly use?: Reading<number>; readonly pids?: readonly number[] | 'unknown'; readonly mig?: readonly string[] }
+interface Device { readonly use?: Reading<number>; readonly pids?: readonly number[] | 'unknown'; readonly mig?: readonly (string | null)[] }
 
 function gpuOf({ use = read(0), pids = [], mig }: Device, index: number): Gpu {
   return {
@@ -22,13 +22,13 @@ function gpuOf({ use = read(0), pids = [], mig }: Device, index: number): Gpu {
 
 const claimOn = (gpuUuid: string, more: Partial<Claim> = {}): Claim => ({ containerId: ID, containerName: 'job', containerState: 'running', startedAt: STARTED, source: 'device-request', reference: '', gpuUuid, migUuid: null, released: false, ...more });
 
-/** Pid 1 is the container's, 2 another's, 3 nobody knows whose. */
+/** Pid 1 is the container's, 2 another's, 3 nobody knows whose, 5 perhaps the container's. */
 function assessmentOf(devices: readonly Device[], more: { readonly driver?: object; readonly claims?: readonly Claim[]; readonly unresolved?: readonly object[]; readonly bootId?: string | null; readonly more?: number } = {}): Assessment {
   const gpus = devices.map(gpuOf);
   return {
     snapshot: { driver: more.driver ?? { state: 'complete', value: { gpus } }, engine: { state: 'complete', value: { containers: [] } } }, gpus,
     look: { bootId: more.bootId === undefined ? 'boot' : more.bootId },
-    ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }], ...(more.more === undefined ? [] : [[more.more, { kind: 'container', containerId: ID }] as const])]),
+    ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }], [5, { kind: 'unknown', containerId: ID }], ...(more.more === undefined ? [] : [[more.more, { kind: 'container', containerId: ID }] as const])]),
     claims: { claims: more.claims ?? gpus.map((gpu) => claimOn(gpu.uuid)), unresolved: more.unresolved ?? [] },
   } as unknown as Assessment;
 }
@@ -47,18 +47,24 @@ describe('the use of devices in a sample', () => {
     ['is an error where the reading is', [{ use: misread('x'), pids: [1] }, { use: read(90), pids: [1] }], misread('x')],
     ['is an error where a list is not known', [{ use: read(0), pids: 'unknown' }], misread('its process list is not known: cut')],
     ['is an error where somebody unknown is on it', [{ use: read(0), pids: [3] }], misread('a process on it belongs to nobody knows whom')],
+    ['is an error where somebody unknown is on it beside another', [{ use: read(0), pids: [2, 3] }], misread('a process on it belongs to nobody knows whom')],
+    ['is an error where a process on it was not looked at', [{ use: read(0), pids: [9] }], misread('a process on it belongs to nobody knows whom')],
+    ['is an error where a process is only perhaps its own', [{ use: read(0), pids: [5] }], misread('a process on it belongs to nobody knows whom')],
   ])('%s', (_, devices, expected) => { expect(useIn(assessmentOf(devices))).toEqual(expected); });
 
   it('is an error where nvidia-smi failed, or may have left out a device of it', () => {
     expect(useIn(assessmentOf([], { driver: failed('timeout', 'hung') }))).toEqual(misread('nvidia-smi: hung'));
     const partial = { state: 'partial', value: { gpus: [] }, missing: [] };
-    expect(useIn(assessmentOf([], { driver: partial, unresolved: [{ containerId: ID }] }))).toMatchObject({ kind: 'error' });
-    expect(useIn(assessmentOf([], { driver: partial }), { privileged: true })).toMatchObject({ kind: 'error' });
+    const unseen = misread('a device that it may be on was not seen');
+    expect(useIn(assessmentOf([], { driver: partial, unresolved: [{ containerId: ID }] }))).toEqual(unseen);
+    expect(useIn(assessmentOf([], { driver: partial }), { privileged: true })).toEqual(unseen);
     expect(useIn(assessmentOf([], { driver: partial }))).toEqual(read(0));
+    expect(useIn(assessmentOf([], { driver: partial, unresolved: [{ containerId: 'other' }] }))).toEqual(read(0));
+    expect(useIn(assessmentOf([], { unresolved: [{ containerId: ID }] }))).toEqual(read(0));
   });
 
   it('is not spoilt by the list of a device that it does not claim', () => {
-    expect(useIn(assessmentOf([{ use: read(1), pids: [1] }, { pids: 'unknown' }], { claims: [claimOn('GPU-0')] }))).toEqual(read(1));
+    expect(useIn(assessmentOf([{ use: read(1), pids: [1] }, { pids: 'unknown' }], { claims: [claimOn('GPU-0'), claimOn('GPU-1', { containerId: 'other' })] }))).toEqual(read(1));
   });
 });
 
@@ -99,6 +105,29 @@ it('no sample is taken where the boot is not known', () => {
   expect(decideSample({ container, counters, assessment: assessmentOf([], { bootId: null }), uses: null, at: NOW })).toBeNull();
 });
 
+describe('what is followed', () => {
+  const other = { ...container, id: 'other' };
+  const followed = (engine: object, claiming: readonly string[] = [ID, 'other'], infrastructure: readonly string[] = []): readonly string[] =>
+    followedIn({ snapshot: { engine } } as unknown as Assessment, new Set(claiming), ({ id }) => infrastructure.includes(id)).map(({ id }) => id);
+  const listing = (...containers: readonly object[]): object => complete({ containers });
+
+  it('is every live container that claims a device, a frozen one too, but for the infrastructure', () => {
+    expect(followed(listing(container, { ...other, state: 'paused' }))).toEqual([ID, 'other']);
+    expect(followed(listing(container, other), [ID])).toEqual([ID]);
+    expect(followed(listing(container, other), [ID, 'other'], ['other'])).toEqual([ID]);
+  });
+
+  it('is none that does not run or was not inspected, and nothing where the engine failed', () => {
+    expect(followed(listing({ ...container, state: 'exited' }, { ...other, state: 'restarting' }))).toEqual([]);
+    expect(followed(listing({ inspected: false, id: ID, name: 'job', state: 'running', why: 'late' }))).toEqual([]);
+    expect(followed(failed('timeout', 'late'))).toEqual([]);
+  });
+
+  it('is the use of each device that tells it, whoever is on it', () => {
+    expect(decideDeviceUse(assessmentOf([{ use: read(0) }, { use: unsupported }, { use: read(90) }]), NOW)).toEqual([{ gpuUuid: 'GPU-0', at: NOW, utilizationPercent: 0 }, { gpuUuid: 'GPU-2', at: NOW, utilizationPercent: 90 }]);
+  });
+});
+
 describe('high demand', () => {
   const held = (count: number, more: Partial<Claim> = {}): readonly Claim[] => Array.from({ length: count }, (_, index) => claimOn(`GPU-${index}`, { containerId: `c${index}`, ...more }));
   const ten = Array.from({ length: 10 }, () => ({}));
@@ -117,10 +146,14 @@ describe('high demand', () => {
     expect(high(migs.slice(0, 4).map((migUuid) => claimOn('GPU-0', { migUuid })), [{ mig: migs }])).toBe(true);
     expect(high(migs.slice(0, 3).map((migUuid) => claimOn('GPU-0', { migUuid })), [{ mig: migs }])).toBe(false);
     expect(high([claimOn('GPU-0')], [{ mig: migs }])).toBe(true);
+    expect(high(migs.slice(0, 3).map((migUuid) => claimOn('GPU-0', { migUuid })), [{ mig: ['a', 'b', 'c', null, null] }]), 'two of which nobody knows who they are').toBe(false);
   });
 
-  it('is not assumed where the devices are not all known, or there are none', () => {
+  it('is not assumed where the devices, or what containers claim, are not all known, or there are none', () => {
+    const all = assessmentOf(ten, { claims: held(10) });
     expect(high(held(10), ten, { state: 'partial', value: { gpus: [] }, missing: [] })).toBe(false);
+    expect(isDemandHigh({ ...all, snapshot: { ...all.snapshot, engine: failed('timeout', 'hung') } }, new Set(), 80)).toBe(false);
+    expect(isDemandHigh(all, new Set(), 80)).toBe(true);
     expect(high([], [])).toBe(false);
   });
 });
@@ -131,14 +164,35 @@ describe('waste', () => {
   const found = (facts: Partial<Parameters<typeof decideWaste>[0]>): readonly string[] => decideWaste({ uses: uses([0, 0, 0, 0, 0, 4.9]), allocations: [allocation], now: NOW, ...facts }).map(({ message }) => message);
 
   it('is a device that somebody holds while hardly anything runs on it, told with owner and hours', () => {
-    expect(found({})).toEqual(['container job of alice has held it for 5 h; 100 % of the samples of the last 30 minutes were below 5 %']);
+    expect(decideWaste({ uses: uses([0, 0, 0, 0, 0, 4.9]), allocations: [allocation], now: NOW })).toEqual([{
+      id: 'gpu.waste', severity: 'info', subject: { gpu: 'GPU-0', container: ID, owner: 'alice' },
+      message: 'container job of alice has held it for 5 h; 100 % of the samples of the last 30 minutes were below 5 %',
+      remedy: 'ask its owner; the idle limit stops what is idle altogether',
+    }]);
+  });
+
+  it('names the MIG device, and says where the owner is not known', () => {
+    const [finding] = decideWaste({ uses: uses([0, 0, 0, 0, 0]), allocations: [{ ...allocation, owner: null, migUuid: 'MIG-a' }], now: NOW });
+    expect(finding).toMatchObject({ message: expect.stringContaining('container job of an unknown owner has held it') as string });
+    expect(finding?.subject).toEqual({ gpu: 'GPU-0', container: ID, mig: 'MIG-a' });
+  });
+
+  it('is told from three samples over twenty minutes on, of a device that is held for the half hour; none from the future counts', () => {
+    expect(found({ uses: [...uses([80]).map((each) => ({ ...each, at: NOW + 1 })), ...uses([0, 0, 0], 10)], allocations: [{ ...allocation, observedAt: NOW - 30 * MINUTE }] }))
+      .toEqual(['container job of alice has held it for 0.5 h; 100 % of the samples of the last 30 minutes were below 5 %']);
+  });
+
+  it('looks half an hour back', () => {
+    expect(wasteSince(NOW)).toBe(NOW - 30 * MINUTE);
   });
 
   it.each<[string, Parameters<typeof found>[0]]>([
     ['it is used in one of five samples', { uses: uses([0, 0, 0, 0, 80]) }],
+    ['it was used at the very beginning of the half hour', { uses: uses([0, 0, 0, 80], 10) }],
+    ['its samples are of the threshold itself', { uses: uses([5, 5, 5, 5, 5]) }],
     ['there are two samples', { uses: uses([0, 0], 20) }],
     ['the samples are of one minute', { uses: uses([0, 0, 0, 0], 0.3) }],
-    ['the samples are old', { uses: uses([0, 0, 0, 0]).map((each) => ({ ...each, at: each.at - HOUR })) }],
+    ['the samples are old', { uses: uses([0, 0, 0, 0, 0]).map((each) => ({ ...each, at: each.at - HOUR })) }],
     ['the samples are of another device', { uses: uses([0, 0, 0, 0, 0]).map((each) => ({ ...each, gpuUuid: 'GPU-1' })) }],
     ['it was released', { allocations: [{ ...allocation, releasedAt: NOW - HOUR }] }],
     ['it is held for less than the window', { allocations: [{ ...allocation, observedAt: NOW - 29 * MINUTE }] }],

@@ -34,6 +34,13 @@ describe('two live containers', () => {
     expect(first.claims.claims.map(({ gpuUuid }) => gpuUuid)).toContain(GPU1);
   });
 
+  it('do not on a MIG device whose UUID is not known: whose it is cannot be told', () => {
+    const nameless = migState(1, { migDevices: migState(1).migDevices.map((each) => ({ ...each, uuid: null })) });
+    const first = assessed({ gpus: [nameless], containers: [plainContainer(JOB, on(GPU1)), plainContainer(STRANGE, on(GPU1))] });
+    expect(first.claims.claims.map(({ gpuUuid }) => gpuUuid)).toContain(GPU1);
+    expect(decideConflicts(first.gpus, first.claims.claims)).toEqual([]);
+  });
+
   it('conflict once, however often each refers to the device', () => {
     expect(conflicts({ ...on('0'), labels: { 'gpuctl.device': GPU0 } }, { ...on('0'), deviceNodes: ['/dev/nvidia0'] })).toEqual([`${GPU0} job,other`]);
   });
