@@ -27,7 +27,7 @@ export interface Looked {
 export type CheckState = CheckResult['verdict']['state'];
 
 /** A look at the host, of a pass that had one. */
-type Look = Looked & { readonly snapshot: Snapshot };
+export type Look = Looked & { readonly snapshot: Snapshot };
 
 /** How long a kind of finding lasts. */
 export interface ConditionKind {
@@ -46,7 +46,7 @@ const processes: ConditionKind = { jobs: DEVICE_JOBS, when: 'the process list of
 const container: ConditionKind = { jobs: 'same', when: 'the containers are seen completely, and this one is gone, stopped or judged', couldSee: couldJudge };
 /** From the ledger itself, which every pass reads. */
 const remembered: ConditionKind = { jobs: 'any', when: 'the ledger says so', couldSee: () => true };
-const kernelLog: ConditionKind = { jobs: 'any', when: 'the kernel log can be read and the boot is known; a reset, a reboot or time settles it', couldSee: ({ snapshot }) => snapshot.kernelLog?.state !== 'failed' && seen(snapshot.processes)?.bootId !== undefined && seen(snapshot.processes)?.bootId !== null };
+const kernelLog: ConditionKind = { jobs: 'any', when: 'the kernel log can be read and the boot is known; a reset, a reboot or time settles it', couldSee: ({ snapshot }) => snapshot.kernelLog?.state !== 'failed' && snapshot.processes.state !== 'failed' };
 const device: ConditionKind = { jobs: DEVICE_JOBS, when: 'the device is seen', couldSee: (look, { gpu }) => (gpu === undefined ? look.snapshot.driver.state === 'complete' : deviceIn(look, gpu) !== null) };
 
 /**

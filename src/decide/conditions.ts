@@ -1,6 +1,6 @@
 import { type Condition, type ConditionChange, conditionKey, type ConditionVerdict } from '../model/condition.ts';
 import type { Finding } from '../model/finding.ts';
-import { conditionKindOf, type Looked } from './condition-kinds.ts';
+import { conditionKindOf, type Look, type Looked } from './condition-kinds.ts';
 
 export interface ConditionFacts {
   /** As the ledger has them. */
@@ -35,7 +35,7 @@ export function decideConditions({ open, findings, looked, now }: ConditionFacts
 /** One finding for each condition: of several the worst, of equally bad ones the first. */
 function lastingIn(findings: readonly Finding[]): ReadonlyMap<string, Lasting> {
   const all = findings.filter(isLasting).toReversed();
-  const worstLast = [...all.filter(({ severity }) => severity === 'warning'), ...all.filter(({ severity }) => severity === 'critical')];
+  const worstLast = [...all, ...all.filter(({ severity }) => severity === 'critical')];
   return new Map(worstLast.map((finding) => [conditionKey(finding), finding]));
 }
 
@@ -77,19 +77,20 @@ function isUncertain({ subject }: Condition, findings: readonly Finding[]): bool
 }
 
 /** For conditions of another version of gpuctl, of an id that this one does not know. */
-const UNKNOWN_KIND = { jobs: ['health-check', 'release-stale'] as readonly string[], couldSee: ({ snapshot }: { readonly snapshot: NonNullable<Looked['snapshot']> }) => [snapshot.driver, snapshot.engine, snapshot.processes].every(({ state }) => state === 'complete') };
+const UNKNOWN_KIND = { jobs: ['health-check', 'release-stale'] as readonly string[], couldSee: ({ snapshot }: Look) => [snapshot.driver, snapshot.engine, snapshot.processes].every(({ state }) => state === 'complete') };
 
 function couldSee({ id, subject }: Condition, looked: Looked): boolean {
   const { snapshot, selected, job } = looked;
   if (snapshot === null) return false;
   if (selected !== null && subject.gpu !== undefined && !selected.has(subject.gpu)) return false;
-  if (isRetired(subject.gpu, looked)) return true;
+  const look: Look = { ...looked, snapshot };
+  if (isRetired(subject.gpu, look)) return true;
   const kind = conditionKindOf(id) ?? UNKNOWN_KIND;
-  return (typeof kind.jobs === 'string' || kind.jobs.includes(job)) && kind.couldSee({ ...looked, snapshot }, subject, id);
+  return (typeof kind.jobs === 'string' || kind.jobs.includes(job)) && kind.couldSee(look, subject, id);
 }
 
 /** A board that was taken out, and that an admin has taken out of the inventory, will not be seen well again. */
-function isRetired(gpu: string | undefined, { snapshot, inventory }: Looked): boolean {
-  if (gpu === undefined || inventory === null || inventory.has(gpu) || snapshot?.driver.state !== 'complete') return false;
+function isRetired(gpu: string | undefined, { snapshot, inventory }: Look): boolean {
+  if (gpu === undefined || inventory === null || inventory.has(gpu) || snapshot.driver.state !== 'complete') return false;
   return !snapshot.driver.value.gpus.some(({ uuid }) => uuid === gpu);
 }

@@ -42,10 +42,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
     flagged(facts.gpu.health?.hwPowerBrake, 'the power brake of the chassis slows it down'),
     grewBy(facts, { id: 'gpu.slowdown.power_brake', reading: 'slowdown.power_brake_us', value: facts.gpu.health?.hwPowerBrakeUs, what: 'slowed down by the power brake of the chassis', scale: 1000, hourly: false, unit: ' ms' }),
   ),
-  'gpu.slowdown.hw': ({ gpu: { health } }) => judged(health?.hwSlowdown, (slow) => {
-    const explained = [health?.hwThermalSlowdown, health?.hwPowerBrake].some((each) => each !== undefined && known(each) === true);
-    return slow && !explained ? found('the hardware holds its clocks down') : ok;
-  }),
+  'gpu.slowdown.hw': slowdown,
   'gpu.temperature': temperature,
   'gpu.fabric': fabric,
   'gpu.pcie.width': (facts) => belowBaseline(facts, 'pcie.width', facts.gpu.health?.pcieWidth, (now, before) => `its PCIe link has ${now} lanes, and had ${before}`),
@@ -54,11 +51,9 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   'gpu.ghost_memory': ghostMemory,
   'gpu.mig.pending': ({ gpu }) => pending('MIG mode', gpu.migCurrent, gpu.migPending),
   'gpu.ecc.pending': ({ gpu }) => pending('ECC mode', gpu.eccCurrent, gpu.eccPending),
-  'gpu.persistence.off': ({ gpu }) => {
-    const brand = gpu.health?.brand;
-    if (brand?.kind === 'value' && !DATA_CENTRE.has(brand.value)) return notSupported;
-    return judged(brand, () => judged(gpu.persistence, (on) => (on ? ok : found('persistence mode is off: the driver lets go of the board whenever nobody uses it, and its counters begin again'))));
-  },
+  'gpu.persistence.off': ({ gpu }) => judged(gpu.health?.brand, (brand) => (DATA_CENTRE.has(brand)
+    ? judged(gpu.persistence, (on) => (on ? ok : found('persistence mode is off: the driver lets go of the board whenever nobody uses it, and its counters begin again')))
+    : notSupported)),
   'gpu.processes.unknown': ({ gpu: { processes } }) => (processes.state === 'known' ? ok : found(`its process list is not known: ${processes.why}`, { why: processes.why })),
 };
 
@@ -81,6 +76,13 @@ function retired({ gpu: { health } }: HealthFacts, tooMany: (pages: number) => b
     tooMany(single + double) ? found(`${single + double} memory pages are retired, ${double} of them for uncorrectable errors`, { single, double }) : ok));
 }
 
+/** Neither heat nor the power brake explains it. */
+function slowdown({ gpu: { health } }: HealthFacts): Verdict {
+  if (health === undefined) return notSupported;
+  const explained = [health.hwThermalSlowdown, health.hwPowerBrake].some((each) => known(each) === true);
+  return judged(health.hwSlowdown, (slow) => (slow && !explained ? found('the hardware holds its clocks down') : ok));
+}
+
 /** By the margin to the slow-down where the board tells it, else by its own slow-down temperature. */
 function temperature({ gpu, rules }: HealthFacts): Verdict {
   const { health, temperatureC } = gpu;
@@ -97,8 +99,9 @@ function temperature({ gpu, rules }: HealthFacts): Verdict {
 
 /** Boards without NVSwitch say N/A. */
 function fabric({ gpu: { health } }: HealthFacts): Verdict {
-  return judged(health?.fabricState, (state) => {
-    const status = health === undefined ? null : known(health.fabricStatus);
+  if (health === undefined) return notSupported;
+  const status = known(health.fabricStatus);
+  return judged(health.fabricState, (state) => {
     if (state === 'Completed' && (status === null || status === 'Success')) return ok;
     return found(`its registration with the NVLink fabric is ${state}${status === null ? '' : `, status ${status}`}`, { state, status });
   });

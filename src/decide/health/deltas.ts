@@ -2,7 +2,7 @@ import type { MarkedReading } from '../../model/health.ts';
 import type { Reading } from '../../model/reading.ts';
 import { isoTime } from '../../model/time.ts';
 import { type HealthFacts, thresholdOf } from './facts.ts';
-import { found, judged, learning, notNow, notSupported, ok, type Verdict } from './verdict.ts';
+import { found, judged, learning, notNow, ok, type Verdict } from './verdict.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -51,12 +51,10 @@ export function grewBy({ marks, rules, now }: HealthFacts, { id, reading, value,
 
 /** A level of the link below its baseline, while the board runs at full speed: an idle one saves power on it. */
 export function belowBaseline({ marks, gpu }: HealthFacts, reading: MarkedReading, value: Reading<number> | undefined, tell: (level: number, baseline: number) => string): Verdict {
-  return judged(value, (level) => {
-    const state = gpu.health?.performanceState;
-    if (state?.kind !== 'value') return judged(state, () => notSupported);
-    if (state.value !== 'P0') return notNow(`it is in ${state.value}, and only P0 counts`);
+  return judged(value, (level) => judged(gpu.health?.performanceState, (state) => {
+    if (state !== 'P0') return notNow(`it is in ${state}, and only P0 counts`);
     const mark = marks.get(reading);
     if (mark === undefined) return learning;
     return level < mark.baseline ? found(tell(level, mark.baseline), { level, baseline: mark.baseline, since: isoTime(mark.baselineAt) }) : ok;
-  });
+  }));
 }

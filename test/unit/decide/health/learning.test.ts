@@ -53,9 +53,9 @@ const every5 = (count: number, usedMiB: number): readonly Step[] => Array.from({
 
 describe('a counter that is sampled every five minutes', () => {
   const steps = Array.from({ length: 40 }, (_, n) => replays(n * 5, n < 20 ? 150 : 153));
-  const found = looks(steps).map((each) => each.found.includes('gpu.pcie.replay'));
 
   it('is a finding from the look at which it grew, for one to two hours, so that no hourly pass misses it, and then no more', () => {
+    const found = looks(steps).map((each) => each.found.includes('gpu.pcie.replay'));
     expect(found.slice(0, 20).some(Boolean)).toBe(false);
     const seen = found.slice(20).lastIndexOf(true) + 1;
     expect(found.slice(20, 20 + seen).every(Boolean)).toBe(true);
@@ -73,6 +73,44 @@ describe('a counter that is sampled every five minutes', () => {
     const after = last([replays(0, 150), { minute: 5, health: { pcieReplays: misread('Unknown Error') } }]);
     expect(markIn(after, 'pcie.replays')).toEqual(markIn(before, 'pcie.replays'));
     expect(last([{ minute: 0, health: { pcieReplays: unsupported } }]).update.marks.map(({ reading }) => reading)).not.toContain('pcie.replays');
+  });
+});
+
+describe('the anchor that a counter is held against', () => {
+  const markAfter = (...steps: readonly (readonly [minute: number, count: number])[]): HealthMark | undefined => markIn(last(steps.map(([minute, count]) => replays(minute, count))), 'pcie.replays');
+  const at = (minute: number): number => NOW + minute * MINUTE;
+
+  it('is the first reading at first', () => {
+    expect(markAfter([0, 150])).toEqual({ gpuUuid: UUID, reading: 'pcie.replays', baseline: 150, baselineAt: NOW, last: 150, lastAt: NOW, anchor: 150, anchorAt: NOW, next: 150, nextAt: NOW });
+  });
+
+  it('moves on to the reading of an hour ago, once there is one so old', () => {
+    expect(markAfter([0, 150], [59, 151])).toMatchObject({ last: 151, lastAt: at(59), anchor: 150, anchorAt: NOW, next: 150, nextAt: NOW });
+    expect(markAfter([0, 150], [60, 151])).toMatchObject({ anchor: 150, anchorAt: NOW, next: 151, nextAt: at(60) });
+    expect(markAfter([0, 150], [60, 151], [120, 152])).toMatchObject({ baseline: 150, baselineAt: NOW, anchor: 151, anchorAt: at(60), next: 152, nextAt: at(120) });
+  });
+
+  it('is the reading of now where the clock was set back, and stays where no time has passed', () => {
+    expect(markAfter([0, 150], [5, 151], [-600, 152])).toMatchObject({ baseline: 150, last: 152, lastAt: at(-600), anchor: 152, anchorAt: at(-600), next: 152, nextAt: at(-600) });
+    expect(markAfter([0, 150], [0, 151])).toMatchObject({ last: 151, anchor: 150, next: 150 });
+  });
+});
+
+describe('what is remembered of a board', () => {
+  it('is each of its readings under its own name', () => {
+    const health: Partial<HealthReadings> = {
+      eccVolatileDramUncorrectable: read(1), eccVolatileSramUncorrectable: read(2), eccVolatileDramCorrectable: read(3), eccVolatileSramCorrectable: read(4),
+      pcieReplays: read(5), pcieWidth: read(6), pcieGen: read(7), hwThermalSlowdownUs: read(8), hwPowerBrakeUs: read(9),
+    };
+    expect(Object.fromEntries(last([{ minute: 0, health }]).update.marks.map(({ reading, last: value }) => [reading, value]))).toEqual({
+      'ecc.volatile.dram.uncorrectable': 1, 'ecc.volatile.sram.uncorrectable': 2, 'ecc.volatile.correctable': 7,
+      'pcie.replays': 5, 'pcie.width': 6, 'pcie.gen': 7, 'slowdown.thermal_us': 8, 'slowdown.power_brake_us': 9,
+    });
+  });
+
+  it('is nothing of one that tells nothing of its health', () => {
+    const { health: _, ...board } = boardOf();
+    expect(learnHealth([factsOf({ board, marks: new Map(), memory: null, baselineMiB: null, nobody: null })], TOLERANCE)).toEqual({ gpuUuids: [UUID], marks: [], memory: [], baselines: [] });
   });
 });
 
@@ -97,7 +135,12 @@ describe('the PCIe link', () => {
   const link = (minute: number, pcieGen: number, pcieWidth: number, performanceState = 'P0'): Step => ({ minute, health: { pcieGen: read(pcieGen), pcieWidth: read(pcieWidth), performanceState: read(performanceState) } });
 
   it('is held against the best that was seen in P0', () => {
-    expect(looks([link(0, 3, 8), link(5, 4, 8), link(10, 3, 8)]).map((each) => each.found)).toEqual([[], [], ['gpu.pcie.gen']]);
+    expect(looks([link(0, 3, 8), link(5, 4, 8), link(10, 3, 8), link(15, 3, 8)]).map((each) => each.found)).toEqual([[], [], ['gpu.pcie.gen'], ['gpu.pcie.gen']]);
+  });
+
+  it('has its best from the look that saw it first', () => {
+    const steps = [link(0, 3, 8), link(5, 4, 8), link(10, 4, 8), link(15, 3, 8)];
+    expect(markIn(last(steps), 'pcie.gen')).toMatchObject({ baseline: 4, baselineAt: NOW + 5 * MINUTE, last: 3, lastAt: NOW + 15 * MINUTE });
   });
 
   it('teaches nothing while the board sleeps', () => {
@@ -117,6 +160,7 @@ describe('the memory of the idle board', () => {
   it('is believed after five looks over half an hour', () => {
     expect(baselineIn(last(every5(6, 450)))).toBeNull();
     expect(baselineIn(last(every5(7, 450)))).toBe(450);
+    expect(baselineIn(last([0, 8, 16, 24, 30].map((minute) => idle(minute, 450))))).toBe(450);
     expect(baselineIn(last([idle(0, 450), idle(20, 450), idle(40, 450)]))).toBeNull();
   });
 
@@ -124,6 +168,19 @@ describe('the memory of the idle board', () => {
     expect(baselineIn(last([...every5(7, 450), idle(40, 0), idle(45, 450)]))).toBe(450);
     expect(baselineIn(last([...every5(7, 450), idle(40, 10), idle(45, 12)]))).toBe(12);
     expect(baselineIn(last([...every5(7, 450), ...[40, 45, 50, 55].map((minute) => idle(minute, 900))]))).toBe(450);
+    expect(baselineIn(last([idle(-5, 10), ...every5(7, 450)])), 'one look agrees with nothing').toBe(450);
+    expect(baselineIn(last([450, 450, 900, 900, 900, 900, 900].map((used, n) => idle(n * 5, used)))), 'two did early on').toBe(450);
+    expect(baselineIn(last([...every5(7, 4), ...every5(7, 600).map((step) => ({ ...step, minute: step.minute - 600 }))])), 'learned anew after the clock was set back').toBe(4);
+  });
+
+  it('is learned of a board that knows no recovery action, up to what is tolerated anyhow', () => {
+    expect(baselineIn(last(every5(7, 1024).map((step) => ({ ...step, gpu: { ...step.gpu, recovery: unsupported } }))))).toBe(1024);
+  });
+
+  it('is remembered with all that the next look needs', () => {
+    expect(last([idle(0, 10), idle(5, 12), idle(5, 12)]).update.memory).toEqual([{
+      gpuUuid: UUID, driver: DRIVER, lowestMiB: 12, lastMiB: 12, samples: 3, firstAt: NOW, lastAt: NOW + 5 * MINUTE, overSince: null, overSamples: 0,
+    }]);
   });
 
   it.each<[string, Step]>([
@@ -150,6 +207,15 @@ describe('the memory of the idle board', () => {
   it('that is used by somebody in between is no ghost memory: the count begins again', () => {
     const steps = [...every5(7, 4), idle(40, 2000), idle(45, 2000), idle(50, 2000, { nobody: false }), idle(55, 2000), idle(60, 2000)];
     expect(looks(steps).flatMap((each) => each.found)).toEqual([]);
+  });
+
+  it('is over from the first look that sees too much, by the clock as it is then, and never before a baseline was learned', () => {
+    const over = (...steps: readonly Step[]): readonly unknown[] => last([...every5(7, 4), ...steps]).update.memory.map(({ overSince, overSamples }) => [overSince, overSamples]);
+    expect(over(idle(40, 2000), idle(45, 2000))).toEqual([[NOW + 40 * MINUTE, 2]]);
+    expect(over(idle(40, 2000), idle(-600, 2000)), 'the clock was set back').toEqual([[NOW - 600 * MINUTE, 1]]);
+    expect(over(idle(40, 2000), idle(40, 2000)), 'two looks at one instant are one').toEqual([[NOW + 40 * MINUTE, 1]]);
+    expect(over(idle(40, 2000), idle(45, 0, {}, { usedMiB: misread('Unknown Error') }))).toEqual([[null, 0]]);
+    expect(last([idle(0, 900), idle(5, 900)]).update.memory).toMatchObject([{ overSince: null, overSamples: 0 }]);
   });
 
   it('under a clock that jumped back is learned anew', () => {
