@@ -98,7 +98,7 @@ const SMI_REMEDIES: Readonly<Partial<Record<FailureCode, string>>> = {
 function driver({ driver: seen }: DoctorFacts): Check {
   if (seen.state === 'failed') return failure('nvidia-smi', seen.why, SMI_REMEDIES[seen.code] ?? 'run nvidia-smi -q -x by hand and see what it says');
   const { driverVersion, gpus: all } = seen.value;
-  return ok('nvidia-smi', `answers; driver ${driverVersion ?? 'of unknown version'}, ${all.length} GPUs`);
+  return ok('nvidia-smi', `answers; driver ${driverVersion ?? 'of unknown version'}, ${counted(all.length, 'GPU')}`);
 }
 
 function gpus({ driver: seen }: DoctorFacts): readonly Check[] {

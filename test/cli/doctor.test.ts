@@ -48,7 +48,7 @@ describe('gpuctl doctor', () => {
     rmSync(join(host.dir, 'logrotate.d', 'gpuctl'));
     const { stdout, exitCode } = await doctor();
     expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/^ok {7}nvidia-smi +answers; driver [\d.]+, 1 GPUs$/m);
+    expect(stdout).toMatch(/^ok {7}nvidia-smi +answers; driver [\d.]+, 1 GPU$/m);
     expect(stdout).toMatch(/^warning {2}logrotate .*\n +→ write one/m);
     expect(stdout).toMatch(/\ngpuctl can work on this host: 0 failures, 1 warning\n$/);
   });

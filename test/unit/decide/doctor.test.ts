@@ -27,7 +27,7 @@ describe('what doctor makes of a host', () => {
     expect(decideHealthOfHost(good).map(({ id, verdict, message, remedy }) => [id, verdict, message, remedy])).toEqual([
       ['rights', 'ok', 'runs as root', null],
       ['configuration', 'ok', '/c, /d', null],
-      ['nvidia-smi', 'ok', 'answers; driver 570.1, 1 GPUs', null],
+      ['nvidia-smi', 'ok', 'answers; driver 570.1, 1 GPU', null],
       ['gpus', 'ok', 'every attached GPU answers', null],
       ['persistence', 'ok', 'on, so that nvidia-smi answers at once', null],
       ['engine', 'ok', 'answers; docker 29.0, API 1.52, default runtime runc', null],
@@ -103,7 +103,7 @@ describe('what doctor makes of a host', () => {
   });
 
   it('a driver that tells neither its version nor how many are attached is asked no more of', () => {
-    expect(check('nvidia-smi', { driver: complete({ ...driver, driverVersion: null }) })?.message).toBe('answers; driver of unknown version, 1 GPUs');
+    expect(check('nvidia-smi', { driver: complete({ ...driver, driverVersion: null }) })?.message).toBe('answers; driver of unknown version, 1 GPU');
     for (const attachedGpus of [null, 1, 0]) expect(check('gpus', { driver: complete({ ...driver, attachedGpus }) })?.verdict).toBe('ok');
   });
 
