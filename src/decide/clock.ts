@@ -77,9 +77,10 @@ interface Between {
 /** While the host was down, or in what a jump left out. The old clock may have gone on for a while, whatever the jump left out. */
 function betweenEras(at: number, { beginsAt, untilAt, era }: Between): readonly number[] {
   const wentOnMs = at - untilAt;
-  if (at > era.fromAt) return wentOnMs <= unseenMs(era) ? [beginsAt + wentOnMs] : [];
-  if (era.number === 1) return [at - era.fromAt];
-  return [beginsAt, beginsAt + Math.min(wentOnMs, unseenMs(era))];
+  const latest = beginsAt + Math.min(wentOnMs, unseenMs(era));
+  // The clock of the era before may have been ahead by the tolerance when it was read last.
+  if (at > era.fromAt) return wentOnMs <= Math.max(unseenMs(era), TOLERANCE_MS) ? [latest] : [];
+  return era.number === 1 ? [at - era.fromAt] : [beginsAt, latest];
 }
 
 /** For how long the clock of the era before may have gone on with nobody looking. */

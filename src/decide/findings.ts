@@ -87,7 +87,7 @@ const PROCESS_FINDINGS: Readonly<Partial<Record<ReasonCode, readonly [id: string
   'foreign-podman': ['process.foreign', 'warning', 'look at it with podman'],
   'host-stray': ['process.stray', 'warning', 'permit its user or unit under orphans.permit, or ask its owner'],
   'ghost': ['gpu.ghost', 'warning', 'a reset clears it once nothing refers to the device'],
-  'stuck': ['process.stuck', 'critical', 'it cannot be ended; if it stays, reboot the host'],
+  'stuck': ['process.stuck', 'critical', 'kill -9 it, which ends one that only waits for its own child; if it stays, reboot the host'],
   'zombie': ['process.zombie', 'warning', 'end or restart its parent process'],
   'engine-unknown': ['process.unknown', 'warning', 'make the engine answer'],
   'proc-unknown': ['process.unknown', 'warning', 'run as root, where /proc hides nothing'],
@@ -151,7 +151,8 @@ function resetFindings(decision: Decision, gpu: string, outcome: Outcome | undef
   const told = outcome?.detail ?? (blockers.length === 0 ? REASONS[decision.reason] : blockers.map((blocker) => blocker.what).join('; '));
   // The device is as it was: that an admin asked for more is nothing to raise a condition for.
   if (want === 'asked-by-hand') return [{ id: 'reset.blocked', severity: 'warning', subject: { gpu }, message: `the reset that was asked for was not done: ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl history tells more' }];
-  return [{ id: withheldId(blockers), severity: 'warning', subject: { gpu }, message: `a reset is called for (${why}): ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || 'gpuctl release-stale or health-check --repair does it' }];
+  const otherwise = decision.reason === 'policy-never' || decision.reason === 'policy-after-orphans' ? 'gpuctl reset does it by hand, whatever reset.policy says' : 'gpuctl release-stale or health-check --repair does it';
+  return [{ id: withheldId(blockers), severity: 'warning', subject: { gpu }, message: `a reset is called for (${why}): ${told}`, remedy: blockers.map((blocker) => blocker.wayOut).join('; ') || otherwise }];
 }
 
 function withheldId(blockers: readonly Blocker[]): string {

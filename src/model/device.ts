@@ -76,7 +76,7 @@ export interface Gpu {
 /** What nvidia-smi says of the whole host. */
 export interface DriverView {
   readonly driverVersion: string | null;
-  /** `attached_gpus`; null where the document has none (oldest drivers). */
+  /** `attached_gpus`; null where the document has none, and then nobody knows whether these are all. */
   readonly attachedGpus: number | null;
   readonly gpus: readonly Gpu[];
 }

@@ -1,10 +1,10 @@
 import { GPU_UUID, normalizeBusId, type Gpu, type GpuProcessList } from '../../model/device.ts';
-import { known, type Reading } from '../../model/reading.ts';
+import type { Reading } from '../../model/reading.ts';
 import { malformed } from './failure.ts';
 import { readHealth } from './health.ts';
 import { readMigDevices } from './mig.ts';
 import { readProcesses, unknownList } from './process-list.ts';
-import { anyOf, asCount, asFlag, asNumber, firstOf, isFault, readText } from './reading.ts';
+import { anyOf, asCount, asFlag, asNumber, firstOf, isErrorText, isFault, readText } from './reading.ts';
 import { readRecovery } from './recovery.ts';
 import { quote, showName } from './text.ts';
 import type { XmlElement, XmlNode } from './xml.ts';
@@ -39,7 +39,8 @@ function whyNot(uuid: Reading<string>): string | null {
 }
 
 function busIdOf(block: XmlElement): string | null {
-  const stated = [readText(block, '@id'), readText(block, 'pci', 'pci_bus_id')].map(known).filter((text) => text !== null);
+  // An error in place of one of them leaves the other; one that is broken contradicts it, as nobody knows what it was.
+  const stated = [readText(block, '@id'), readText(block, 'pci', 'pci_bus_id')].flatMap((id) => (id.kind === 'value' ? [id.value] : id.kind === 'error' && !isErrorText(id.text) ? [id.text] : []));
   const ids = new Set(stated.map(normalizeBusId));
   if (ids.size > 1) malformed(`a <gpu> block names two PCI bus ids: ${quote(stated.join(' and '))}`);
   return [...ids][0] ?? null;

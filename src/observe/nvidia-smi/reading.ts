@@ -17,9 +17,14 @@ const UNSUPPORTED = new Set(['N/A', '[N/A]', 'Not Supported', '[Not Supported]',
 /** Characters that no driver puts into a value: something broke this text, and nobody knows what it was. */
 const BROKEN = /[?&"\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
+/** An error text as NVML words it. */
+export function isErrorText(text: string): boolean {
+  return FAULTS.has(text);
+}
+
 /** An error text in place of a value, or one that is broken: it may have been an error. */
 export function isFault(text: string): boolean {
-  return FAULTS.has(text) || BROKEN.test(text) || (text.includes(',') && FAULTS.has(text.replaceAll(',', '')));
+  return isErrorText(text) || BROKEN.test(text) || (text.includes(',') && isErrorText(text.replaceAll(',', '')));
 }
 
 /**

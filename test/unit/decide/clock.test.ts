@@ -89,7 +89,7 @@ describe('the time that has passed', () => {
   });
 
   it('is never more than the true one, for something that began under any clock, before or after it jumped unseen, whatever the wall clock does', () => {
-    const jumps = fc.array(fc.record({ stepMs: fc.integer({ min: MINUTE, max: 5 * HOUR }), wrongMs: fc.constantFrom(0, 0, 24 * HOUR, -HOUR, -24 * HOUR, 30_000, 10 * MINUTE), reboots: fc.boolean(), jumpsAt: fc.constantFrom(0.05, 0.3, 0.7, 0.95) }), { minLength: 1, maxLength: 12 });
+    const jumps = fc.array(fc.record({ stepMs: fc.integer({ min: MINUTE, max: 5 * HOUR }), wrongMs: fc.constantFrom(0, 0, 24 * HOUR, 24 * HOUR + 50_000, HOUR, HOUR + 50_000, -HOUR, -24 * HOUR, 30_000, 10 * MINUTE), reboots: fc.boolean(), jumpsAt: fc.constantFrom(0.05, 0.3, 0.7, 0.95) }), { minLength: 1, maxLength: 12 });
     const moment = fc.record({ pass: fc.nat(11), share: fc.constantFrom(0, 0, 0.1, 0.5, 0.9) });
     fc.assert(fc.property(jumps, moment, moment, (steps, begun, ended) => {
       let [at, bootedAt, boot] = [0, -HOUR, 0];
@@ -122,6 +122,11 @@ describe('the time between two instants of the past', () => {
 
   it('ends as early as it can have been where a clock that was ahead was put back unseen', () => {
     expect(hoursUntil(lived({ at: ago(10) }, { at: ago(8), wrongMs: HOUR }, { at: NOW }), ago(10), ago(4))).toBe(5);
+  });
+
+  it('ends no later than the last reading of a clock that was ahead and also fast by less than the tolerance, and was put right by a boot', () => {
+    const eras = lived({ at: ago(12) }, { at: ago(10), wrongMs: HOUR }, { at: ago(8), wrongMs: HOUR + 50_000 }, { at: NOW, boot: 'two', bootedAt: ago(7.9) });
+    expect(hoursUntil(eras, ago(12), ago(7) + 50_000)).toBe(4);
   });
 
   it('is none that counts where the wall clock showed both of them twice', () => {

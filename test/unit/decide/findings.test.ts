@@ -76,7 +76,7 @@ describe('what was observed', () => {
     expect(findings()).toEqual([expected]);
   });
 
-  it('says of a jump of the clock, a quarantined board, an Xid and a lost one what is known of them', () => {
+  it('says that the clock jumped and that a board is in quarantine, as the ledger knows', () => {
     const seen = assessed({}, { quarantined: [GPU1], clock: [{ number: 2, bootId: 'b', fromAt: 0, fromUptimeMs: 0, seenUptimeMs: 0, untilUptimeMs: 0, jumpMs: 7_200_000 }] });
     expect(observationFindings(seen, policyOf(defaultConfig())).map(({ id }) => id)).toEqual(['host.clock.jumped', 'gpu.quarantined']);
   });
@@ -224,7 +224,8 @@ describe('what was decided', () => {
     ['what blocks a reset, each with its way out', reset({ verdict: 'refuse', reason: 'blocked', evidence: { want: 'reset-asked', blockers: blocked } }), {}, [
       { id: 'gpu.dirty', severity: 'warning', message: 'a reset is called for (the board asks for a reset): process 7 (Xorg) has /dev/nvidia0 open; a display is active on it', remedy: 'end process 7; stop the display server' }]],
     ['a policy that forbids it', reset({ verdict: 'refuse', reason: 'policy-never' }), {}, [
-      { id: 'gpu.dirty', severity: 'warning', message: 'a reset is called for (the board asks for a reset): reset.policy forbids it', remedy: 'gpuctl release-stale or health-check --repair does it' }]],
+      { id: 'gpu.dirty', severity: 'warning', message: 'a reset is called for (the board asks for a reset): reset.policy forbids it', remedy: 'gpuctl reset does it by hand, whatever reset.policy says' }]],
+    ['a policy that waits for an orphan', reset({ verdict: 'refuse', reason: 'policy-after-orphans' }), {}, [{ remedy: 'gpuctl reset does it by hand, whatever reset.policy says' }]],
     ['one that failed', reset({}), outcomeOf('failed', 'nvidia-smi: in use'), [
       { id: 'gpu.dirty', severity: 'warning', message: 'a reset is called for (the board asks for a reset): nvidia-smi: in use', remedy: 'gpuctl release-stale or health-check --repair does it' }]],
     ['one that is wanted for a reason of no name', reset({ verdict: 'refuse', reason: 'policy-never', evidence: { want: 'something else', blockers: [] } }), {}, [

@@ -173,6 +173,14 @@ describe('a GPU', () => {
     expect(verdict('535', ['gpu id="00000000:5D:00.0"', 'gpu id="00000000:5E:00.0"'])).toContain('names two PCI bus ids');
   });
 
+  it('is nowhere that is certain where one of its bus ids is broken, but is where one reads as an error', () => {
+    for (const broken of ['00000000:5D?:00.0', '000&00000:5D:00.0']) {
+      expect(verdict('535', ['gpu id="00000000:5D:00.0"', `gpu id="${broken}"`]), broken).toContain('names two PCI bus ids');
+      expect(verdict('535', ['<pci_bus_id>00000000:5D:00.0', `<pci_bus_id>${broken}`]), broken).toContain('names two PCI bus ids');
+    }
+    expect(gpuOf('535', [/<pci_bus_id>00000000:1A:00\.0/, '<pci_bus_id>Unknown Error'])).toMatchObject({ pciBusId: '00000000:1a:00.0', faults: ['Unknown Error'] });
+  });
+
   it('beyond those that are attached is refused, as are an unreadable number of them and none at all', () => {
     expect(verdict('535', ['<attached_gpus>2', '<attached_gpus>1'])).toBe('malformed: 1 GPUs are attached and 2 described');
     expect(verdict('535', ['<attached_gpus>2', '<attached_gpus>Unknown Error'])).toContain('attached_gpus is no number');

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Condition, ConditionVerdict } from '../../../../src/model/condition.ts';
+import { ExitCode } from '../../../../src/model/errors.ts';
 import { openLedger, type OpenLedger } from '../../../../src/record/ledger/open.ts';
 import { testFolder } from '../folders.ts';
 
@@ -76,13 +77,17 @@ describe('conditions in the ledger', () => {
   });
 });
 
-it('the last pass of each job that ended is known', () => {
+it('the last pass of each job that ended is known; one that was asked for what cannot be is none', () => {
   const ledger = opener()();
   ledger.beginPass({ id: 'a', job: 'sample', startedAt: 1000 });
   ledger.endPass('a', 3000, 0);
   ledger.beginPass({ id: 'b', job: 'release-stale', startedAt: 5000 });
   ledger.endPass('b', 4000, 1);
   ledger.beginPass({ id: 'c', job: 'sample', startedAt: 9000 });
+  for (const job of ['release-stale', 'reset']) {
+    ledger.beginPass({ id: job, job, startedAt: 9000 });
+    ledger.endPass(job, 10_000, ExitCode.usage);
+  }
   expect(ledger.lastPasses()).toEqual([{ job: 'release-stale', endedAt: 4000, exit: 1, durationMs: null }, { job: 'sample', endedAt: 3000, exit: 0, durationMs: 2000 }]);
   ledger.close();
 });
