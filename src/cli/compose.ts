@@ -3,9 +3,10 @@ import { hostname } from 'node:os';
 import { createActor } from '../act/actor.ts';
 import { runChild } from '../callout/child.ts';
 import { openEngine } from '../callout/engine.ts';
-import { isInfrastructure, isProtected, ownerOf } from '../config/owner.ts';
+import { isInfrastructure, isProtected, labelsRead, ownerOf } from '../config/owner.ts';
 import type { Config, LoadedConfig } from '../config/types.ts';
 import type { Policy } from '../decide/assess.ts';
+import { SLOT_LABEL } from '../decide/references.ts';
 import { createObserver, type ObserverParts, realProc } from '../observe/host.ts';
 import { observeKernelLog } from '../observe/kernel-log/index.ts';
 import { observeKernel } from '../observe/kernel/index.ts';
@@ -88,7 +89,7 @@ export function compose({ loaded, globals, options, stopping, seam = asIs, clock
   const reading = kernelLogOf(options.job, ledger);
   // A tape has it whatever the job that it is replayed for.
   const kernelLog = reading.observeKernelLog === undefined ? {} : seam.part('kernel-log', () => reading);
-  const observer = createObserver({ hostname: host, now: proc.now, ...driver, engine, proc, observeKernel: proc.observeKernel, holdersToo: !NEVER_RESET.has(options.job), ...kernelLog });
+  const observer = createObserver({ hostname: host, now: proc.now, ...driver, engine, proc, observeKernel: proc.observeKernel, holdersToo: !NEVER_RESET.has(options.job), readLabels: new Set([...labelsRead(config), SLOT_LABEL]), ...kernelLog });
   const acts = options.acts && !options.dryRun;
   const actor = acts ? createActor({ clock: systemClock, termGraceMs: config.orphans.termGraceMs, stateOf: readState, signal: (pid, signal) => { process.kill(pid, signal); }, stopping: () => stopping() !== null, nvidiaSmi, run: driver.call, observeDriver: driver.observeDriver }) : null;
   const notifier = notifierOf({ config, options, context, users, engineHost: engineHost(config), ledger: ledger.notices });

@@ -2,8 +2,11 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import type { FreeMig } from '../passes/free.ts';
 import type { ContainerOutlook } from '../passes/container-outlook.ts';
+import { printable } from '../model/text.ts';
 import { publicFile, whyFile } from '../record/exports.ts';
 
+/** Longer than any text in it. The texts are made printable again: root may look at what its user has exchanged. */
+const MAX_TEXT = 4096;
 /** More than any host has; what is larger was not written by gpuctl. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
@@ -57,7 +60,7 @@ function readExport<T extends { readonly at: string }>(file: string, fits: (valu
   const text = textOf(file);
   if (text === null) return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(text, (_, each: unknown) => (typeof each === 'string' ? printable(each, MAX_TEXT) : each));
     if (typeof value === 'object' && value !== null && 'schema' in value && value.schema === 1 && 'at' in value && !Number.isNaN(Date.parse(String(value.at))) && fits(value)) return value;
   } catch { /* said below */ }
   throw new GpuctlError(`${file} is not what gpuctl writes`, { code: 'export-unusable', exitCode: ExitCode.notObserved, hint: 'the next pass writes it anew' });

@@ -38,5 +38,5 @@ export function notifierOf({ config, options, engineHost, context, users, ledger
 
 /** What a pass that records leaves for users, and takes from them. */
 export function userSideOf({ state }: Config, users: Users): UserSide {
-  return { exports: openUserExports(state.dir), requests: openKeepRequests(state.dir), uidOf: users.uidOf };
+  return { exports: openUserExports(state.dir), requests: openKeepRequests(state.dir, (uid) => users.nameOf(uid) !== null), uidOf: users.uidOf };
 }

@@ -24,7 +24,7 @@ const TRUTHY: readonly string[] = ['true', '1', 'yes'];
 export function ownerOf(container: InspectedContainer, config: Config, userName: UserNameOf): Owner {
   const claims = [
     { source: 'label', owner: firstLabel(container, config.labels.owner, USER_NAME) },
-    { source: 'devcontainer', owner: homeOwner(labelOf(container, 'devcontainer.local_folder') ?? '') },
+    { source: 'devcontainer', owner: homeOwner(labelOf(container, DEVCONTAINER_LABEL) ?? '') },
     { source: 'name', owner: nameOwner(container.name, userName) },
     { source: 'home-mount', owner: mountOwner(container.bindSources) },
   ] as const;
@@ -44,6 +44,13 @@ export function isProtected(container: InspectedContainer, config: Config): bool
 
 /** The label in which whoever creates a container may ask to keep it: an instant such as 2026-12-01T08:00:00Z. */
 const KEEP_LABEL = 'gpuctl.keep_until';
+
+const DEVCONTAINER_LABEL = 'devcontainer.local_folder';
+
+/** Every label that says something of a container's owner, type or limits, or of the devices that it claims. */
+export function labelsRead({ labels }: Config): readonly string[] {
+  return [...Object.values(labels).flat(), DEVCONTAINER_LABEL, KEEP_LABEL];
+}
 
 /** Until when a label asks to keep it from the idle stop, milliseconds since 1970 UTC; null: none does, or not in a form that names an instant. It is bounded like any other wish. */
 export function keepUntilOf(container: InspectedContainer): number | null {

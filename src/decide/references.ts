@@ -15,7 +15,7 @@ export interface Reference {
 /** The kubelet's and the toolkit's folder: with `accept-nvidia-visible-devices-as-volume-mounts` each mount target in it names a device. */
 const DEVICE_LIST_MOUNT = /^\/var\/run\/nvidia-container-devices\/(.+)$/;
 /** Names of `ds01.gpu.allocated`: a slot `1`, or `1.2` (GPU 1, MIG device 2). */
-const SLOT_LABEL = 'ds01.gpu.allocated';
+export const SLOT_LABEL = 'ds01.gpu.allocated';
 
 /** Every reference that a container's configuration makes, whatever its state. Live processes are not in it. */
 export function referencesOf(container: InspectedContainer, deviceLabels: readonly string[]): readonly Reference[] {

@@ -24,6 +24,8 @@ export interface ObserverParts {
   readonly proc?: ProcReader;
   /** False: it is not asked who has a device node open, as nothing will be reset by this observer's snapshots. */
   readonly holdersToo?: boolean;
+  /** Labels that rules read. Absent: none in particular. */
+  readonly readLabels?: ReadonlySet<string>;
   /** Absent: the kernel is not asked about GPUs. `hung`: whether nvidia-smi did not come back. */
   readonly observeKernel?: (facts: { readonly hung: boolean }) => KernelView;
 }
@@ -56,7 +58,7 @@ export function createObserver(parts: ObserverParts): Observer {
   };
 }
 
-async function observeHost({ hostname, now, observeDriver, observeKernelLog, observeKernel, engine, proc = realProc, holdersToo = true }: ObserverParts): Promise<Snapshot> {
+async function observeHost({ hostname, now, observeDriver, observeKernelLog, observeKernel, engine, proc = realProc, holdersToo = true, readLabels }: ObserverParts): Promise<Snapshot> {
   const reading = observeDriver();
   // The first step to the engine is taken while nvidia-smi runs; it tells nothing that is evidence, and a failure comes up again.
   void engine.version();
@@ -75,7 +77,7 @@ async function observeHost({ hostname, now, observeDriver, observeKernelLog, obs
   }
   const shims = Promise.withResolvers<Observed<ProcessView>>();
   const view = await inspectContainers(engine, {
-    list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices: proc.visibleDevices,
+    list: list.value, namedIds: namedIdsIn(listed), readVisibleDevices: proc.visibleDevices, readLabels,
     meanwhile: async () => { await untilSent(); shims.resolve(proc.withShims(listed)); },
   });
   const processes = await shims.promise;

@@ -27,9 +27,19 @@ export function openUserExports(stateDir: string): UserExports {
       makeFolder(stateDir, null);
       // Users may open what is theirs, but not see who else there is.
       makeFolder(folder, 0o711);
-      for (const [uid, value] of byUid) replace(whyFile(stateDir, uid), value, { mode: 0o400, uid });
+      // One file that cannot be written or given away, as where its user is over his quota, is no harm to the others.
+      const failures: unknown[] = [];
+      const orGoOn = (step: () => void): void => {
+        try {
+          step();
+        } catch (error) {
+          failures.push(error);
+        }
+      };
+      for (const [uid, value] of byUid) orGoOn(() => { replace(whyFile(stateDir, uid), value, { mode: 0o400, uid }); });
       const kept = new Set([...byUid.keys()].map((uid) => `${uid}.json`));
-      for (const name of readdirSync(folder)) if (!kept.has(name)) unlinkSync(join(folder, name));
+      for (const name of readdirSync(folder)) if (!kept.has(name)) orGoOn(() => { unlinkSync(join(folder, name)); });
+      if (failures.length > 0) throw failures[0];
     },
   };
 }

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, opendirSync, openSync, readSync, renameSync, rmdirSync, type Stats, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, opendirSync, openSync, readFileSync, readSync, realpathSync, renameSync, rmdirSync, type Stats, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KeepRefusal, KeepRequest, KeepRequests } from '../passes/ports.ts';
 
@@ -7,6 +7,8 @@ const FOLDER_MODE = 0o1733;
 const MAX_BYTES = 4096;
 /** Of one user in one pass; what is beyond is thrown away unread, so that nobody can crowd out the others. */
 const MAX_OF_ONE_USER = 16;
+/** Whom the host does not know counts as one user: a user may make files of tens of thousands of uids. */
+const STRANGER = -1;
 /** Entries that one pass looks at; the rest waits for the next one. */
 const MAX_ENTRIES = 4096;
 /** A file is made, then written: an empty one is left in peace for so long. */
@@ -28,20 +30,23 @@ export function renderKeepRequest({ container, forMs }: Pick<KeepRequest, 'conta
 /**
  * The drop folder, made where it is missing. Whatever users put into it (links, FIFOs, folders, huge files, thousands of
  * them, names that are no text) is data: only a small regular file with one name is ever opened, without following or
- * waiting, and everything is gone from the folder afterwards. Throws what the file system says about the folder itself.
+ * waiting, and everything is gone from the folder afterwards but what somebody mounted into it. `isUser`: has this host a
+ * user of that uid? Throws what the file system says about the folder itself.
  */
-export function openKeepRequests(stateDir: string): KeepRequests {
+export function openKeepRequests(stateDir: string, isUser: (uid: number) => boolean): KeepRequests {
   const folder = keepFolder(stateDir);
   return {
     take() {
       makeFolder(folder);
-      const entries = entriesIn(folder);
-      const crowded = [...Map.groupBy(entries, ({ stats }) => stats.uid).values()].flatMap((mine) => mine.slice(MAX_OF_ONE_USER));
-      const read = entries.map((entry) => (crowded.includes(entry) ? null : { entry, request: readRequest(entry) }));
-      const aside = entries.flatMap((entry, at) => (remove(entry) ? [] : [moveAside(entry, stateDir, at)])).flatMap((why) => why ?? []);
+      const userOf = ({ uid }: Stats): number => (isUser(uid) ? uid : STRANGER);
+      const entries = entriesIn(folder, userOf);
+      const crowds = [...Map.groupBy(entries, ({ stats }) => userOf(stats)).values()].map((his) => his.slice(MAX_OF_ONE_USER));
+      const crowded = new Set(crowds.flat());
+      const read = entries.filter((entry) => !crowded.has(entry)).map((entry) => ({ entry, request: readRequest(entry) }));
+      const aside = entries.flatMap((entry, at) => (remove(entry) ? [] : moveAside(entry, stateDir, at).filter(() => !crowded.has(entry))));
       return {
-        requests: read.flatMap((each) => (each !== null && typeof each.request !== 'string' ? [each.request] : [])),
-        refused: [...read.flatMap((each) => (each !== null && typeof each.request === 'string' ? [{ uid: each.entry.stats.uid, why: each.request }] : [])), ...crowdRefusals(crowded), ...aside],
+        requests: read.flatMap(({ request }) => (typeof request === 'string' ? [] : [request])),
+        refused: [...read.flatMap(({ entry, request }) => (typeof request === 'string' ? [{ uid: entry.stats.uid, why: request }] : [])), ...crowds.flatMap(crowdRefusal), ...aside],
       };
     },
   };
@@ -61,15 +66,18 @@ function makeFolder(folder: string): void {
 }
 
 /** Names are bytes: one that is no UTF-8 must be removable, too. */
-function entriesIn(folder: string): readonly Entry[] {
+function entriesIn(folder: string, userOf: (stats: Stats) => number): readonly Entry[] {
   const entries: Entry[] = [];
+  const mounted = mountedIn(folder);
+  const writing = new Map<number, number>();
   const dir = opendirSync(folder, { encoding: 'buffer' as BufferEncoding });
   try {
     let left = MAX_ENTRIES;
     for (let entry = dir.readSync(); entry !== null && left > 0; entry = dir.readSync(), left -= 1) {
-      const path = Buffer.concat([Buffer.from(`${folder}/`), entry.name as unknown as Buffer]);
-      const stats = lstatSync(path, { throwIfNoEntry: false });
-      if (stats !== undefined && !isBeingWritten(stats)) entries.push({ path, stats });
+      const name = entry.name as unknown as Buffer;
+      const path = Buffer.concat([Buffer.from(`${folder}/`), name]);
+      const stats = mounted.has(name.toString('latin1')) ? undefined : lookAt(path);
+      if (stats !== undefined && !isLeftInPeace(stats, userOf(stats), writing)) entries.push({ path, stats });
     }
   } finally {
     dir.closeSync();
@@ -77,10 +85,32 @@ function entriesIn(folder: string): readonly Entry[] {
   return entries;
 }
 
-/** Its user cannot choose when the inode last changed. */
-function isBeingWritten(stats: Stats): boolean {
+/**
+ * What somebody mounted into the folder, as any user may with FUSE: it cannot be removed, its file system is that user's
+ * program, and a question to that may be refused even to root, or never be answered.
+ */
+function mountedIn(folder: string): ReadonlySet<string> {
+  const prefix = `${Buffer.from(realpathSync(folder)).toString('latin1')}/`;
+  const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n').map((line) => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))));
+  return new Set(mounts.flatMap((path) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])));
+}
+
+/** Undefined: it has gone, or it was mounted this very moment. */
+function lookAt(path: Buffer): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Its user cannot choose when the inode last changed, but he can change it all the time: only a few of his are waited for. */
+function isLeftInPeace(stats: Stats, user: number, writing: Map<number, number>): boolean {
   const ageMs = Date.now() - stats.ctimeMs;
-  return stats.isFile() && stats.size === 0 && Math.abs(ageMs) < WRITING_MS;
+  if (!stats.isFile() || stats.size !== 0 || Math.abs(ageMs) >= WRITING_MS) return false;
+  const his = (writing.get(user) ?? 0) + 1;
+  writing.set(user, his);
+  return his <= MAX_OF_ONE_USER;
 }
 
 /** A text: why it is refused. */
@@ -153,6 +183,7 @@ function moveAside({ path, stats }: Entry, stateDir: string, at: number): readon
   }
 }
 
-function crowdRefusals(crowded: readonly Entry[]): readonly KeepRefusal[] {
-  return [...Map.groupBy(crowded, ({ stats }) => stats.uid)].map(([uid, mine]) => ({ uid, why: `${mine.length} more than ${MAX_OF_ONE_USER} at once were thrown away unread` }));
+/** One for all of them, in the name of the first. */
+function crowdRefusal(crowd: readonly Entry[]): readonly KeepRefusal[] {
+  return crowd.slice(0, 1).map(({ stats: { uid } }) => ({ uid, why: `${crowd.length} more than ${MAX_OF_ONE_USER} at once were thrown away unread` }));
 }

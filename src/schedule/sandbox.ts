@@ -54,7 +54,8 @@ ReadWritePaths=-/var/spool`,
 const CLOSED_LOG = 'ProtectKernelLogs=yes';
 const ACTING = `# CAP_KILL: orphans are ended. CAP_SYS_PTRACE: whose a process is, and who holds a device, stands in /proc/PID.
 # CAP_DAC_OVERRIDE: an owner's terminal is written to. CAP_SYS_ADMIN: the driver asks for it before it resets a device.
-CapabilityBoundingSet=CAP_KILL CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_SYS_ADMIN`;
+# CAP_CHOWN: what gpuctl why shows a user is his file.
+CapabilityBoundingSet=CAP_KILL CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_SYS_ADMIN CAP_CHOWN`;
 const ACTING_CALLS = `SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM`;
 
@@ -66,9 +67,11 @@ ${ACTING} CAP_SYSLOG
 ${ACTING_CALLS}`,
   sampling: `${CLOSED_LOG}
 # CAP_SYS_PTRACE: whose a process is stands in /proc/PID. CAP_DAC_OVERRIDE: an owner's terminal is written to.
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_OVERRIDE
+# CAP_CHOWN and @chown: what gpuctl why shows a user is his file.
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_CHOWN
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=@chown
 SystemCallErrorNumber=EPERM`,
 };
 

@@ -5,6 +5,7 @@ import { absent, misread, read, type Reading, unsupported } from '../../model/re
 import type { ActivityObserver } from '../../passes/ports.ts';
 import { attempt, readText } from '../proc/read.ts';
 import { readState } from '../proc/state.ts';
+import { otherThread } from '../proc/threads.ts';
 import { cpuFiles, parseHierarchies, parseMounts, type CpuFile, type Mounts } from './cgroup-cpu.ts';
 import { parseNetwork } from './network.ts';
 
@@ -18,7 +19,7 @@ export function createActivityObserver({ proc }: CounterRoots = { proc: '/proc' 
   return {
     counters: async (containers) => {
       const mounts = readMounts(proc);
-      const ownNetwork = readNamespace('self', proc);
+      const ownNetwork = readNamespace(`${proc}/self`);
       return containers.filter((each): each is InspectedContainer => each.inspected).map((each) => countersOf(each, { proc, mounts, ownNetwork }));
     },
   };
@@ -63,18 +64,26 @@ function readCpu(files: readonly CpuFile[]): Reading<number> {
 
 /** In the host's own network namespace the counters are everybody's. */
 function readNetwork(pid: number, { proc, ownNetwork }: Place): Reading<number> {
-  const namespace = readNamespace(pid, proc);
+  const { folder, namespace } = networkOf(pid, proc);
   if (namespace === null || ownNetwork === null) return misread('its network namespace cannot be told');
   if (namespace === ownNetwork) return unsupported;
-  const text = readText(`${proc}/${pid}/net/dev`);
+  const text = readText(`${folder}/net/dev`);
   if (!text.ok) return misread(`net/dev: ${text.why}`);
   const bytes = parseNetwork(text.value);
   if (bytes === 'malformed') return misread('net/dev is malformed');
   return bytes === null ? absent : read(bytes);
 }
 
-function readNamespace(pid: number | 'self', proc: string): string | null {
-  const link = attempt(() => readlinkSync(`${proc}/${pid}/ns/net`));
+/** All threads of a first process are in one network, but one that has ended does not show it. */
+function networkOf(pid: number, proc: string): { readonly folder: string; readonly namespace: string | null } {
+  const first = `${proc}/${pid}`;
+  const namespace = readNamespace(first);
+  const folder = (namespace === null ? otherThread(pid, proc) : null) ?? first;
+  return { folder, namespace: namespace ?? readNamespace(folder) };
+}
+
+function readNamespace(folder: string): string | null {
+  const link = attempt(() => readlinkSync(`${folder}/ns/net`));
   return link.ok ? link.value : null;
 }
 

@@ -4,7 +4,7 @@ import { failed, observed, type Observed } from '../../model/observation.ts';
 import { parseAnswer } from './answers.ts';
 import { inspectEach, saysNotFound } from './ask.ts';
 import { observeEngine, sameEngine } from './identity.ts';
-import { parseInspect } from './inspect.ts';
+import { type InspectContext, parseInspect } from './inspect.ts';
 import type { ContainerList, ListedContainer } from './list.ts';
 
 type VisibleDevices = string | null | { readonly why: string };
@@ -17,6 +17,8 @@ export interface InspectRequest {
   readonly namedIds: readonly string[];
   /** `NVIDIA_VISIBLE_DEVICES` in a running process's environment; null: not set or unreadable; `why`: the kernel does not answer. */
   readonly readVisibleDevices: ReadVisibleDevices;
+  /** As InspectContext has it. */
+  readonly readLabels?: ReadonlySet<string> | undefined;
   /** Done while the engine says once more who it is. */
   readonly meanwhile?: () => Promise<void>;
 }
@@ -28,14 +30,14 @@ export interface InspectRequest {
  * environment that may name more devices and does not answer. Failed where another engine answers at the end than at the
  * beginning.
  */
-export async function inspectContainers(engine: EngineClient, { list, namedIds, readVisibleDevices, meanwhile }: InspectRequest): Promise<Observed<EngineView>> {
+export async function inspectContainers(engine: EngineClient, { list, namedIds, readVisibleDevices, readLabels, meanwhile }: InspectRequest): Promise<Observed<EngineView>> {
   const listedIds = new Set(list.containers.map((container) => container.id));
   const extraIds = [...new Set(namedIds)].filter((id) => !listedIds.has(id));
   const ids = [...listedIds, ...extraIds];
   const replies = await inspectEach(engine, ids);
   const byId = new Map(ids.map((id, at) => [id, replies[at]]));
   const asked = observeEngine(engine);
-  const read = Promise.all(list.containers.flatMap((each) => readContainer(each, byId.get(each.id), list.engine.defaultRuntime)).map((each) => withEnvironment(each, readVisibleDevices)));
+  const read = Promise.all(list.containers.flatMap((each) => readContainer(each, byId.get(each.id), { defaultRuntime: list.engine.defaultRuntime, readLabels })).map((each) => withEnvironment(each, readVisibleDevices)));
   const [containers] = await Promise.all([read, meanwhile?.()]);
   const now = await asked;
   if (!now.ok) return failed(now.code, now.why);
@@ -47,10 +49,10 @@ export async function inspectContainers(engine: EngineClient, { list, namedIds, 
   return observed(view, containers.flatMap((each) => (each.inspected ? [] : [{ subject: each.id, why: each.why }])));
 }
 
-function readContainer({ id, name, state }: ListedContainer, reply: EngineReply | undefined, defaultRuntime: string | null): readonly Container[] {
+function readContainer({ id, name, state }: ListedContainer, reply: EngineReply | undefined, context: Omit<InspectContext, 'id'>): readonly Container[] {
   if (reply === undefined) return [{ inspected: false, id, name, state, why: 'it was not asked for' }];
   if (!reply.ok) return saysNotFound(reply) ? [] : [{ inspected: false, id, name, state, why: reply.why }];
-  const container = parseInspect(reply.value, { id, defaultRuntime });
+  const container = parseInspect(reply.value, { id, ...context });
   return [container.inspected ? container : { inspected: false, id, name, state, why: container.why }];
 }
 

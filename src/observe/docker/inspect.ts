@@ -51,6 +51,8 @@ type Body = v.InferOutput<typeof BODY>;
 export interface InspectContext {
   readonly id: string;
   readonly defaultRuntime: string | null;
+  /** Labels that rules read, so that no others crowd them out: an image brings as many as its maker likes. Absent: none. */
+  readonly readLabels?: ReadonlySet<string> | undefined;
 }
 
 /** An inspect that could not be read: of another container, or not of the shape that is expected. */
@@ -63,16 +65,16 @@ export interface UnreadableInspect {
  * One container from the body of its inspect. An engine finds containers by name and by the beginning of an id as well,
  * so a body about another id is unreadable. `effectiveVisibleDevices` is null here: no body says it.
  */
-export function parseInspect(body: unknown, { id, defaultRuntime }: InspectContext): InspectedContainer | UnreadableInspect {
+export function parseInspect(body: unknown, { id, defaultRuntime, readLabels = new Set() }: InspectContext): InspectedContainer | UnreadableInspect {
   const parsed = v.safeParse(BODY, body);
   if (!parsed.success) return { inspected: false, why: `its inspect is malformed: ${describeIssue(parsed.issues[0])}` };
   const { output } = parsed;
   if (output.Id !== id) return { inspected: false, why: 'the engine answered with another container' };
   if (isOverloaded(output)) return { inspected: false, why: 'it refers to more devices than a host can have' };
-  return { inspected: true, id, ...identityOf(output), ...claimsOf(output, defaultRuntime), effectiveVisibleDevices: null };
+  return { inspected: true, id, ...identityOf(output, readLabels), ...claimsOf(output, defaultRuntime), effectiveVisibleDevices: null };
 }
 
-function identityOf({ Name, Created, State, Config }: Body): Pick<InspectedContainer, 'name' | 'image' | 'state' | 'pid' | 'createdAt' | 'startedAt' | 'finishedAt' | 'labels' | 'env'> {
+function identityOf({ Name, Created, State, Config }: Body, readLabels: ReadonlySet<string>): Pick<InspectedContainer, 'name' | 'image' | 'state' | 'pid' | 'createdAt' | 'startedAt' | 'finishedAt' | 'labels' | 'env'> {
   return {
     name: Name.replace(/^\//, ''),
     image: Config.Image,
@@ -81,7 +83,7 @@ function identityOf({ Name, Created, State, Config }: Body): Pick<InspectedConta
     createdAt: Created,
     startedAt: State.StartedAt,
     finishedAt: State.FinishedAt,
-    labels: shortest(Config.Labels),
+    labels: shortest(Config.Labels, readLabels),
     env: Config.Env.filter(isReference),
   };
 }
@@ -107,12 +109,12 @@ function isOverloaded({ Config, HostConfig, Mounts }: Body): boolean {
   return HostConfig.DeviceRequests.length > MAX_REFERENCES || lists.some((list) => list.length > MAX_REFERENCES || list.reduce((sum, each) => sum + each.length, 0) > MAX_REFERENCE_CHARS);
 }
 
-/** Labels of bounded length together: the shortest, so that a long one crowds out none that a rule reads. */
-function shortest(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+/** Labels of bounded length together: first those that a rule reads, and the shortest of each, so that a long one crowds out itself. */
+function shortest(labels: Readonly<Record<string, string>>, read: ReadonlySet<string>): Readonly<Record<string, string>> {
   const entries = Object.entries(labels).map((entry) => ({ entry, size: entry[0].length + entry[1].length }));
   if (entries.reduce((sum, { size }) => sum + size, 0) <= MAX_LABEL_CHARS) return labels;
   let left = MAX_LABEL_CHARS;
-  return Object.fromEntries(entries.toSorted((a, b) => a.size - b.size).filter(({ size }) => (left -= size) >= 0).map(({ entry }) => entry));
+  return Object.fromEntries(entries.toSorted((a, b) => Number(read.has(b.entry[0])) - Number(read.has(a.entry[0])) || a.size - b.size).filter(({ size }) => (left -= size) >= 0).map(({ entry }) => entry));
 }
 
 function claimsOf({ HostConfig, Mounts }: Body, defaultRuntime: string | null): Pick<InspectedContainer, 'runtime' | 'privileged' | 'deviceRequests' | 'deviceNodes' | 'bindSources' | 'mountTargets'> {

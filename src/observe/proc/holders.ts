@@ -3,7 +3,8 @@ import { observed, type Gap, type Observed } from '../../model/observation.ts';
 import type { NodeHolder } from '../../model/process.ts';
 import { readProcess } from './process.ts';
 import { createQueue } from './queue.ts';
-import { attempt, readText } from './read.ts';
+import { type Attempt, attempt, readText } from './read.ts';
+import { otherThread } from './threads.ts';
 
 /** Any folder, for the path is the one inside the holder's mount namespace. */
 const NODE = /\/nvidia\d+(?: \(deleted\))?$/;
@@ -20,7 +21,8 @@ const files = createQueue({ most: 1 });
  * Every process among `pids` that has a GPU's device node open, one entry a process and node. Nothing is opened: a
  * path's name picks the candidates, the kernel's device number decides. Processes whose descriptors this user may not
  * see are one gap together, and so are those that are left when `maxFiles` descriptors were looked at, and those of whom a
- * file does not say what it is. A node that is only mapped, its descriptor closed, is not seen.
+ * file does not say what it is. A node that is only mapped, its descriptor closed, is not seen, nor one among files that a thread
+ * of a living process has for itself.
  */
 export async function observeHolders(pids: readonly number[], root = '/proc', maxFiles = MAX_FILES): Promise<Observed<readonly NodeHolder[]>> {
   const holders: NodeHolder[] = [];
@@ -45,8 +47,9 @@ export async function observeHolders(pids: readonly number[], root = '/proc', ma
 
 /** The descriptors of a process that are called like a node. A process that ended has none. */
 function readCandidates(pid: number, root: string, budget: { left: number }): readonly string[] | 'denied' | 'unseen' {
-  const folder = `${root}/${pid}/fd`;
-  const names = attempt(() => readdirSync(folder));
+  const first = readFolder(`${root}/${pid}/fd`);
+  const other = first.names.ok && first.names.value.length === 0 ? otherThread(pid, root) : null;
+  const { folder, names } = other === null ? first : readFolder(`${other}/fd`);
   if (!names.ok) return names.gone ? [] : 'denied';
   budget.left -= names.value.length;
   if (budget.left < 0) return 'unseen';
@@ -58,6 +61,15 @@ function readCandidates(pid: number, root: string, budget: { left: number }): re
     if (target.ok && NODE.test(target.value)) candidates.push(path);
   }
   return candidates;
+}
+
+interface OpenFiles {
+  readonly folder: string;
+  readonly names: Attempt<readonly string[]>;
+}
+
+function readFolder(folder: string): OpenFiles {
+  return { folder, names: attempt(() => readdirSync(folder)) };
 }
 
 /** Minor numbers of the nodes among these descriptors, each once. */

@@ -1,6 +1,7 @@
 /** The few fields of /proc/PID/stat that gpuctl reads. */
 export interface Stat {
   readonly command: string;
+  /** One letter. `Z` and `X`: the whole process is dead; one whose first thread alone has ended sleeps. */
   readonly runState: string;
   readonly parentPid: number;
   readonly startTicks: number;
@@ -8,15 +9,17 @@ export interface Stat {
 
 /**
  * One /proc/PID/stat. The name stands in parentheses and may itself hold parentheses, blanks and newlines, so everything
- * is counted from the last `)`. Null: not of that form. Source: proc_pid_stat(5), fields 2, 3, 4 and 22.
+ * is counted from the last `)`. Null: not of that form. Source: proc_pid_stat(5), fields 2, 3, 4, 20 and 22.
  */
 export function parseStat(text: string): Stat | null {
   const [open, close] = [text.indexOf('('), text.lastIndexOf(')')];
   if (open < 0 || close < open) return null;
   const fields = text.slice(close + 2).trimEnd().split(' ');
-  const [runState = '', parentPid = Number.NaN, startTicks = Number.NaN] = [fields[0], toNumber(fields[1]), toNumber(fields[19])];
-  if (!/^[A-Za-z]$/.test(runState) || Number.isNaN(parentPid) || Number.isNaN(startTicks)) return null;
-  return { command: text.slice(open + 1, close), runState, parentPid, startTicks };
+  const [letter = '', parentPid = Number.NaN, startTicks = Number.NaN] = [fields[0], toNumber(fields[1]), toNumber(fields[19])];
+  if (!/^[A-Za-z]$/.test(letter) || Number.isNaN(parentPid) || Number.isNaN(startTicks)) return null;
+  // The letter is the first thread's: anybody can end that one, compute on in the others and look dead. The dead have no other thread.
+  const livesOn = (letter === 'Z' || letter === 'X') && toNumber(fields[17]) > 1;
+  return { command: text.slice(open + 1, close), runState: livesOn ? 'S' : letter, parentPid, startTicks };
 }
 
 function toNumber(text: string | undefined): number {

@@ -32,11 +32,14 @@ function keepAlivesIn(store: Store): Pick<LimitsLedger, 'keepAlives' | 'recordKe
 /** A user sees the latest of his refusals, and whoever asks for nonsense all day fills nothing. */
 const KEEP_REFUSALS = 5;
 const KEEP_REFUSALS_MS = 24 * 3_600_000;
+/** Of all users together: a user may have files of tens of thousands of uids, and each that was refused gets an answer. */
+const ALL_KEEP_REFUSALS = 500;
 
 function refusalsIn(store: Store): Required<Pick<LimitsLedger, 'keepRefusals' | 'recordKeepRefusal' | 'forgetKeepRefusals'>> {
   const all = store.prepare('SELECT uid, at, why FROM keep_refusals ORDER BY number');
   const record = store.prepare('INSERT INTO keep_refusals (uid, at, why) VALUES (?, ?, ?)');
   const crowd = store.prepare('DELETE FROM keep_refusals WHERE uid = :uid AND number NOT IN (SELECT number FROM keep_refusals WHERE uid = :uid ORDER BY number DESC LIMIT :most)');
+  const flood = store.prepare('DELETE FROM keep_refusals WHERE number <= (SELECT MAX(number) FROM keep_refusals) - ?');
   const prune = store.prepare('DELETE FROM keep_refusals WHERE at < :since OR at > :until');
   const forget = store.prepare('DELETE FROM keep_refusals WHERE uid = ?');
   return {
@@ -44,6 +47,7 @@ function refusalsIn(store: Store): Required<Pick<LimitsLedger, 'keepRefusals' | 
     recordKeepRefusal: ({ uid, why }, at) => store.write(() => {
       record.run(uid, at, why);
       crowd.run({ uid, most: KEEP_REFUSALS });
+      flood.run(ALL_KEEP_REFUSALS);
       prune.run({ since: at - KEEP_REFUSALS_MS, until: at });
     }),
     forgetKeepRefusals: (uid) => store.write(() => { forget.run(uid); }),

@@ -11,6 +11,10 @@ describe('a container that is past its idle limit, with both warnings given', ()
     expect(decideIdle(due).target).toEqual({ kind: 'container', containerId: container.id, containerName: 'job', startedAt: STARTED, owner: 'alice' });
   });
 
+  it('is stopped though its owner has paused it', () => {
+    expect(verdictOf({ container: { ...container, state: 'paused' } })).toBe('stop act idle-limit');
+  });
+
   const kept: readonly (readonly [string, Partial<IdleFacts>, string])[] = [
     ['this pass only warns', { mayStop: false }, 'awaits-stop'],
     ['it is protected', { standing: 'protected' }, 'protected'],

@@ -11,6 +11,8 @@ const verdictOf = (more: Partial<RuntimeFacts>): string => { const { verb, verdi
 describe('a container at its runtime limit, with both warnings given', () => {
   it('is stopped', () => { expect(verdictOf({})).toBe('stop act runtime-limit'); });
 
+  it('is stopped though its owner has paused it', () => { expect(verdictOf({ container: { ...due.container, state: 'paused' } })).toBe('stop act runtime-limit'); });
+
   it.each<[string, Partial<RuntimeFacts>, string]>([
     ['it is protected', { standing: 'protected' }, 'protected'],
     ['it claims no device', { standing: 'unclaimed' }, 'not-managed'],

@@ -1,11 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openUserExports, publicFile, whyFile } from '../../../src/record/exports.ts';
 
 const [ALICE, BOB] = [64_601, 64_602];
+const ROOT = new URL('../../../', import.meta.url);
+const UNITS = new URL('systemd/', ROOT);
 
 function useState(): string {
   const dir = mkdtempSync(join(tmpdir(), 'gpuctl-exports-'));
@@ -57,6 +59,27 @@ describe('what users may read', () => {
     expect(readdirSync(join(dir, 'why'))).toEqual([`${BOB}.json`]);
     exports.writeWhys(new Map());
     expect(readdirSync(join(dir, 'why'))).toEqual([]);
+  });
+
+  it('of one user that cannot be written costs the others nothing, and is told', () => {
+    const dir = useState();
+    const exports = openUserExports(dir);
+    mkdirSync(join(whyFile(dir, ALICE), 'x'), { recursive: true });
+    expect(() => { exports.writeWhys(new Map([[ALICE, {}], [BOB, { n: 1 }]])); }).toThrow(`${ALICE}.json`);
+    expect(readAs(BOB, whyFile(dir, BOB))).toBe('{"n":1}\n');
+    expect(() => { exports.writeWhys(new Map([[BOB, { n: 2 }]])); }).toThrow(`${ALICE}.json`);
+    expect(readAs(BOB, whyFile(dir, BOB))).toBe('{"n":2}\n');
+  });
+
+  it.each(readdirSync(UNITS).filter((name) => name.endsWith('.service')))('is given to its user with no more capabilities than %s leaves root', (name) => {
+    const dir = useState();
+    const unit = readFileSync(new URL(name, UNITS), 'utf8');
+    const left = (/^CapabilityBoundingSet=(.*)$/m.exec(unit)?.[1] ?? '').split(' ').map((each) => `,+${each.slice('CAP_'.length).toLowerCase()}`).join('');
+    const script = `import { openUserExports } from ${JSON.stringify(new URL('src/record/exports.ts', ROOT).href)}; openUserExports(process.argv[1]).writeWhys(new Map([[${ALICE}, { n: 1 }]]));`;
+    execFileSync('setpriv', [`--bounding-set=-all${left}`, '--inh-caps=-all', process.execPath, '--input-type=module', '-e', script, dir]);
+    expect(readAs(ALICE, whyFile(dir, ALICE))).toBe('{"n":1}\n');
+    // Whatever forbids the privileged calls must allow these again.
+    expect(/@privileged/.test(unit)).toBe(/^SystemCallFilter=@chown$/m.test(unit));
   });
 
   it('never goes through a link that lies in its place', () => {

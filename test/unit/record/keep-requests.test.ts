@@ -6,12 +6,13 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { keepFolder, openKeepRequests, renderKeepRequest } from '../../../src/record/keep-requests.ts';
 
 const USER = 64_555;
+const isUser = (uid: number): boolean => uid <= USER + 1;
 
 function useState(): { readonly dir: string; readonly at: (name: string) => string; readonly take: () => ReturnType<ReturnType<typeof openKeepRequests>['take']> } {
   const dir = mkdtempSync(join(tmpdir(), 'gpuctl-keep-'));
   chmodSync(dir, 0o755);
   onTestFinished(() => { rmSync(dir, { recursive: true, force: true }); });
-  const requests = openKeepRequests(dir);
+  const requests = openKeepRequests(dir, isUser);
   requests.take();
   return { dir, at: (name) => join(keepFolder(dir), name), take: () => requests.take() };
 }
@@ -111,11 +112,53 @@ describe('the drop folder', () => {
     expect(take().requests).toHaveLength(1);
   });
 
+  it('waits for no more than a few empty files of one user, however often he touches them', () => {
+    const { dir, at, take } = useState();
+    for (let n = 0; n < 40; n += 1) drop(at(`n${n}`), '');
+    drop(at('other'), '', USER + 1);
+    expect(take()).toEqual({ requests: [], refused: [...Array.from({ length: 16 }, () => ({ uid: USER, why: 'it is not JSON' })), { uid: USER, why: expect.stringContaining('8 more than 16') }] });
+    expect(readdirSync(keepFolder(dir))).toHaveLength(17);
+    expect(existsSync(at('other'))).toBe(true);
+  });
+
+  it('takes all uids that the host does not know for one user, of whom it takes a few', () => {
+    const { dir, at, take } = useState();
+    for (let n = 0; n < 200; n += 1) drop(at(`n${n}`), wish(), 100_000 + n);
+    for (let n = 0; n < 200; n += 1) drop(at(`empty${n}`), '', 300_000 + n);
+    drop(at('mine'), wish('mine'));
+    const { requests, refused } = take();
+    expect(requests).toContainEqual({ uid: USER, container: 'mine', forMs: 3_600_000 });
+    expect(requests.length + refused.length).toBe(1 + 16 + 1);
+    expect(readdirSync(keepFolder(dir))).toHaveLength(16);
+  });
+
+  it('asks nothing of what a user mounted into it, and still hears the others', () => {
+    const { dir, at, take } = useState();
+    mkdirSync(at('my mount'));
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at('my mount')]);
+    onTestFinished(() => { execFileSync('umount', [join(dir, 'keep', 'my mount')]); });
+    drop(at('mine'), wish());
+    expect(take()).toEqual({ requests: [expect.objectContaining({ uid: USER })], refused: [] });
+    expect(readdirSync(keepFolder(dir))).toEqual(['my mount']);
+  });
+
+  it('leaves out what it may not even look at, and still hears the others', () => {
+    const base = mkdtempSync(join(tmpdir(), 'gpuctl-keep-'));
+    onTestFinished(() => { execFileSync('rm', ['-rf', base]); });
+    const dir = join(base, ...Array.from({ length: 19 }, () => 'd'.repeat(200)), 'd'.repeat(3850 - base.length - 19 * 201));
+    const requests = openKeepRequests(dir, isUser);
+    requests.take();
+    // Its path is longer than any call takes.
+    execFileSync('sh', ['-c', 'cd "$0" && : > "$1"', keepFolder(dir), 'n'.repeat(255)]);
+    drop(join(keepFolder(dir), 'mine'), wish());
+    expect(requests.take()).toEqual({ requests: [expect.objectContaining({ uid: USER })], refused: [] });
+  });
+
   it('is not used where something else lies in its place', () => {
     const dir = mkdtempSync(join(tmpdir(), 'gpuctl-keep-'));
     onTestFinished(() => { rmSync(dir, { recursive: true, force: true }); });
     symlinkSync('/etc', keepFolder(dir));
-    expect(() => openKeepRequests(dir).take()).toThrow();
+    expect(() => openKeepRequests(dir, isUser).take()).toThrow();
     expect(statSync('/etc').mode & 0o7777).not.toBe(0o1733);
   });
 });

@@ -15,18 +15,20 @@ const NET = `Inter-|   Receive                                                | 
   eth0:    1000     5    0    0    0     0          0         0     234     3    0    0    0     0       0          0
 `;
 
-interface Kernel { readonly cgroup?: string; readonly mounts?: (root: string) => string; readonly files?: Readonly<Record<string, string>>; readonly net?: string; readonly namespace?: string; readonly stat?: string }
+interface Kernel { readonly thread?: string; readonly cgroup?: string; readonly mounts?: (root: string) => string; readonly files?: Readonly<Record<string, string>>; readonly net?: string; readonly namespace?: string; readonly stat?: string }
 
 /** A /proc and a /sys/fs/cgroup of the test's own, with one container whose first process is 42. */
-async function countersOn({ cgroup = `5:cpuacct,cpu:/docker/${ID}\n`, mounts, files = {}, net = NET, namespace = 'net:[2]', stat }: Kernel, pid: number | null = 42): Promise<ContainerCounters | undefined> {
+async function countersOn({ cgroup = `5:cpuacct,cpu:/docker/${ID}\n`, mounts, files = {}, net = NET, namespace = 'net:[2]', stat, thread = '42' }: Kernel, pid: number | null = 42): Promise<ContainerCounters | undefined> {
   const root = mkdtempSync(join(tmpdir(), 'gpuctl-proc-'));
   onTestFinished(() => { rmSync(root, { recursive: true }); });
   const write = (path: string, text: string): void => { mkdirSync(dirname(join(root, path)), { recursive: true }); writeFileSync(join(root, path), text); };
   write('proc/self/mounts', mounts?.(root) ?? `cgroup ${root}/cg/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\ncgroup2 ${root}/cg/unified cgroup2 rw 0 0\n`);
   write('proc/42/stat', stat ?? `42 (sh) S ${Array.from({ length: 18 }, () => '1').join(' ')} 777 0\n`);
   write('proc/42/cgroup', cgroup);
-  write('proc/42/net/dev', net);
-  for (const [who, where] of [['self', 'net:[1]'], ['42', namespace]] as const) {
+  // The first thread shows all that at its process.
+  const shown = thread === '42' ? '42' : `42/task/${thread}`;
+  write(`proc/${shown}/net/dev`, net);
+  for (const [who, where] of [['self', 'net:[1]'], [shown, namespace]] as const) {
     mkdirSync(join(root, 'proc', who, 'ns'), { recursive: true });
     symlinkSync(where, join(root, 'proc', who, 'ns', 'net'));
   }
@@ -51,6 +53,10 @@ describe('the counters of a container', () => {
     expect(await countersOn({ ...V1, mounts: () => 'proc /proc proc rw 0 0\n' })).toMatchObject({ cpuNs: { kind: 'unsupported' } });
     expect(await countersOn({ ...V1, namespace: 'net:[1]' })).toMatchObject({ networkBytes: { kind: 'unsupported' } });
     expect(await countersOn({ ...V1, net: NET.split('\n').slice(0, 3).join('\n') })).toMatchObject({ networkBytes: { kind: 'absent' } });
+  });
+
+  it('are seen at another thread of its first process where the first thread has ended', async () => {
+    expect(await countersOn({ ...V1, thread: '43' })).toMatchObject({ cpuNs: read(123456789), networkBytes: read(1234) });
   });
 
   it.each<[string, Kernel]>([

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -43,6 +43,16 @@ describe.skipIf(process.getuid?.() !== 0)("a holder of a GPU's device node", () 
   test('that nobody could look for in time, since others hold more files open than can be looked at, is not nobody', async () => {
     const mine = readdirSync(`/proc/${process.pid}/fd`).length;
     expect(await observeHolders([process.pid, process.ppid], '/proc', mine - 2)).toMatchObject({ state: 'partial', value: [], missing: [{ subject: 'holders', why: expect.stringContaining('of 2 processes') as string }] });
+  });
+
+  test('is found at another thread of it where the first one has ended, and with that its open files', async () => {
+    for (const path of ['1', '77/fd', '77/task/77/fd', '77/task/78/fd', '77/ns']) mkdirSync(join(folder, path), { recursive: true });
+    for (const pid of ['1', '77']) writeFileSync(join(folder, pid, 'stat'), `${pid} (train) Z 1 1 1 0 -1 4194304 91 0 0 0 1 2 0 0 20 0 2 0 8888 0 0\n`);
+    writeFileSync(join(folder, '77/status'), 'Tgid:\t77\nUid:\t1000\t1000\t1000\t1000\n');
+    writeFileSync(join(folder, '77/cgroup'), '0::/job\n');
+    makeNode(join(folder, 'nvidia7'), 195, 7);
+    symlinkSync(join(folder, 'nvidia7'), join(folder, '77/task/78/fd/4'));
+    expect(await observeHolders([77], folder)).toEqual({ state: 'complete', value: [{ minorNumber: 7, pid: 77, startTicks: 8888, command: 'train', uid: 1000, cgroups: ['/job'] }] });
   });
 
   test('still holds a node that was removed under it', async () => {

@@ -21,6 +21,12 @@ describe('/proc/PID/stat', () => {
     }));
   });
 
+  test.each(['Z', 'X'])('of a process whose first thread alone is in state %s is that of a living one, and not where there is no other thread', (letter) => {
+    const leader = stat('x').replace(') S ', `) ${letter} `);
+    expect(parseStat(leader)).toMatchObject({ runState: letter });
+    expect(parseStat(leader.replace(' 20 0 1 0 8888', ' 20 0 2 0 8888'))).toMatchObject({ runState: 'S', startTicks: 8888 });
+  });
+
   test('cut at any byte before its start time is refused', () => {
     const whole = stat('x');
     for (let at = 0; at < whole.indexOf(' 8888'); at += 1) expect(parseStat(whole.slice(0, at))).toBeNull();

@@ -35,4 +35,11 @@ describe('refusals of wishes to keep a container', () => {
     limits.forgetKeepRefusals?.(7);
     expect(limits.keepRefusals?.()).toEqual([{ uid: 8, at: NOW, why: 'his own' }]);
   });
+
+  it('are the newest five hundred of all users, however many uids somebody has', () => {
+    const { ledger: { limits } } = testLedger();
+    for (let uid = 0; uid < 503; uid += 1) limits.recordKeepRefusal?.({ uid, why: 'no' }, NOW);
+    const uids = limits.keepRefusals?.().map(({ uid }) => uid) ?? [];
+    expect([uids.length, uids.at(0), uids.at(-1)]).toEqual([500, 3, 502]);
+  });
 });
