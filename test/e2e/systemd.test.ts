@@ -124,6 +124,7 @@ for job in release-stale check-idle enforce-runtime cleanup-containers sample; d
 	until [ "$(show gpuctl-$job.service ExecMainExitTimestampMonotonic)" != 0 ] && [ "$(show gpuctl-$job.service ActiveState)" != activating ]; do sleep 0.2; done
 	say "$job" "$(show gpuctl-$job.service Result)" "$(show gpuctl-$job.service ExecMainStatus)"
 done
+say shown to "$(stat -c '%U %a' /var/lib/gpuctl/why/*)"
 rm -r /etc/systemd/system/gpuctl-*.timer.d
 gpuctl schedule uninstall --quiet && say unscheduled "$(ls /etc/systemd/system | grep gpuctl)" "$(systemctl list-timers --all --no-legend 'gpuctl-*')"
 dpkg -i /srv/later.deb >&2 && say upgraded, daemon "$(show gpuctl-daemon.service ActiveState)"
@@ -149,7 +150,7 @@ beforeAll(() => { buildFastDeb(); });
 describe('a booted systemd', () => {
   it('runs the passes of the timers and the daemon of the package, through its upgrade to its removal', async () => {
     const host = useHost({ gpus: 2 });
-    const engine = await useEngine(host, [{ id: idOf('a1'), name: 'training', gpus: [host.gpu(0).uuid] }]);
+    const engine = await useEngine(host, [{ id: idOf('a1'), name: 'training', gpus: [host.gpu(0).uuid], labels: { 'gpuctl.owner': 'games' } }]);
     const machine = boot(host, engine.socketPath, PROBE);
     const probe = await eventually(() => machine.read('probe'), (text) => text.endsWith('end\n'), 100_000).catch((error: unknown) => { throw new Error(machine.read('errors'), { cause: error }); });
     expect(probe.split('\n').map((line) => line.trim())).toEqual([
@@ -158,6 +159,7 @@ describe('a booted systemd', () => {
       'check 0',
       'second refused',
       ...RAN,
+      'shown to games 400',
       'unscheduled',
       'upgraded, daemon inactive',
       'daemon active',
@@ -178,6 +180,9 @@ describe('a booted systemd', () => {
     // AccuracySec is a second; the program needs a moment to begin.
     for (const { started_at, exit } of samples) expect({ inTime: Number(started_at) % 15_000 < 5000, exit }).toEqual({ inTime: true, exit: 0 });
     expect(db.prepare('SELECT container_name AS name FROM allocations').all()).toEqual([{ name: 'training' }]);
-    expectValidEvents(readLines(join(machine.dir, 'events.jsonl')));
+    const events = readLines(join(machine.dir, 'events.jsonl'));
+    expectValidEvents(events);
+    // No unit keeps its pass from anything that it does.
+    expect(events.map((event) => String(event['message'])).filter((message) => message.includes('could not'))).toEqual([]);
   });
 });
