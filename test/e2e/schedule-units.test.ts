@@ -42,7 +42,8 @@ describe('systemd itself', () => {
     expect([...output.matchAll(/2026-01-01 04:(\d\d):00 UTC/g)].map(([, minute]) => Number(minute))).toEqual(expected);
   });
 
+  // Of the sampler 1.5 was wanted: to give a user the file that `gpuctl why` reads costs 0.3 (CAP_CHOWN and its calls).
   it.each(SERVICES)('gives %s no more than it needs', (name) => {
-    expect(exposure(name)).toBeLessThanOrEqual(name === 'gpuctl-sample.service' ? 1.5 : 3.5);
+    expect(exposure(name)).toBeLessThanOrEqual(name === 'gpuctl-sample.service' ? 1.8 : 3.5);
   });
 });
