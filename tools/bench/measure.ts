@@ -9,7 +9,7 @@ export const GPUCTL = join(ROOT, 'bin', 'gpuctl');
 export const NODE = join(ROOT, 'node_modules', '.bin', 'node');
 const START = join(ROOT, 'dist', 'start.cjs');
 /** As bin/gpuctl starts it. */
-const FLAGS = ['--no-opt', '--no-maglev', '--min-semi-space-size=32'];
+const FLAGS = ['--no-opt', '--no-maglev', '--min-semi-space-size=8', '--max-semi-space-size=8'];
 
 /** What the command line asks of a benchmark. */
 export interface Effort {
