@@ -14,8 +14,8 @@ const FAULTS = new Set([
 ]);
 const UNSUPPORTED = new Set(['N/A', '[N/A]', 'Not Supported', '[Not Supported]', 'Function Not Found', 'Requested functionality has been deprecated']);
 
-/** Characters that no driver puts into a value: something broke this text, and nobody knows what it was. */
-const BROKEN = /[?&"\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+/** What no driver puts into a value: anything but plain ASCII, and `?`, `&` and `"`. Something broke this text, and nobody knows what it was. */
+const BROKEN = /[^ !#-%'->@-~]/;
 
 /** An error text as NVML words it. */
 export function isErrorText(text: string): boolean {
