@@ -17,10 +17,10 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Two kinds: quick tests, and those on real engines and cgroups. Of all four files run at a time: each of the second kind has engines, sockets, a lock and cgroups of its own, and mostly waits. */
+/** Two kinds: quick tests, and those on real engines and cgroups. Of all, three files run at a time: each of the second kind has engines, sockets, a lock and cgroups of its own, and mostly waits. */
 export default defineConfig({
   test: {
-    maxWorkers: 4,
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'quick', include: ['test/{unit,property,hostsim}/**/*.test.ts'], setupFiles: ['test/seed.ts'], testTimeout: 60_000 } },

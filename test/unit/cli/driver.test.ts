@@ -48,10 +48,13 @@ describe('an nvidia-smi that was to change a device', () => {
 describe('the latch', () => {
   it('is probed once its process has ended, even where nobody has waited for it', async () => {
     const { path, calls } = useSmi('exit 0');
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const parent = spawn('sh', ['-c', 'exec 3<&0; cat <&3 & echo $!; exec sleep 30'], { stdio: ['pipe', 'pipe', 'ignore'] });
     onTestFinished(() => { parent.kill('SIGKILL'); });
     const [printed] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(printed.toString());
+    // A shell would wait for its child; what it becomes does not.
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n');
+    parent.stdin.end();
     await expect.poll(() => stateOf(pid)?.runState).toBe('Z');
     let hung: HungSmi | null = { since: 1, bootId: readBootId() ?? '', pid, startTicks: stateOf(pid)?.startTicks ?? null };
     const gate = gateOf({ smi: { path, timeoutMs: 5000 }, now: () => 2, hung: () => hung, set: null, lift: () => { hung = null; } });
