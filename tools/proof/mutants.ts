@@ -35,7 +35,7 @@ function install(): boolean {
 /** All that it writes goes into this folder; the repository is copied there, once a worker. */
 function runStryker(folder: string, files: readonly string[]): boolean {
   const settings = JSON.parse(readFileSync(join(OWN, 'stryker.json'), 'utf8')) as object;
-  const workers = Math.max(1, Math.floor(availableParallelism() / 2));
+  const workers = availableParallelism();
   const config = join(folder, 'stryker.json');
   writeFileSync(config, JSON.stringify({ ...settings, tempDirName: join(folder, 'copies'), jsonReporter: { fileName: reportIn(folder) }, concurrency: workers, ...(files.length === 0 ? {} : { mutate: files }) }));
   const { status } = spawnSync(process.execPath, [join(OWN, 'node_modules', '@stryker-mutator', 'core', 'bin', 'stryker.js'), 'run', config], { cwd: ROOT, stdio: 'inherit' });
