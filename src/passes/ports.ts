@@ -281,6 +281,8 @@ export interface OwnerNotice {
 /** Tells owners and admins. Never delays a pass by more than its deadline and never fails it: what could not be delivered comes back as an event. */
 export interface Notifier {
   notifyOwner(notice: OwnerNotice): Promise<readonly GpuctlEvent[]>;
+  /** Before it is told anywhere else: where the pass is killed, or a sink does not take it, a later pass tells the alert. */
+  rememberAlert(event: GpuctlEvent): void;
   /** For every alert of the pass, after it; the cool-down is the notifier's business. */
   notifyAdmin(events: readonly GpuctlEvent[]): Promise<readonly GpuctlEvent[]>;
 }
@@ -304,12 +306,28 @@ export interface Told {
   readonly at: number;
 }
 
+/** An alert that not every sink of the admins has taken yet, in words of the instant it was emitted. */
+export interface OwedAlert {
+  /** Two of one subject are one: the later. */
+  readonly subject: string;
+  readonly at: number;
+  /** The event as its line in the event file. */
+  readonly line: string;
+  /** Printable. */
+  readonly sentence: string;
+}
+
 /** What is remembered of notices to admins. Durable when a method returns; every method may throw LedgerError. */
 export interface NoticeLedger {
   told(): readonly Told[];
   /** Replaces what was known of the same sink and subject. */
   recordTold(told: readonly Told[]): void;
   forgetTold(told: readonly Pick<Told, 'sink' | 'subject'>[]): void;
+  /** Oldest first. */
+  owed(): readonly OwedAlert[];
+  /** In place of what was owed of the same subject. Of very many the oldest are given up. */
+  recordOwed(alert: OwedAlert): void;
+  forgetOwed(subjects: readonly string[]): void;
 }
 
 /** What users without root may read of a pass. Throws what the file system says; the pass goes on without. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Host } from '../hostsim/host.ts';
 import { idOf, useEngine, type FakeEngine } from './fake-engine.ts';
@@ -82,6 +83,29 @@ describe('alerts of a pass', () => {
     expect(eventsOf(events, 'notify.failed').map((event) => event['event.reason'])).toEqual(expect.arrayContaining(['exec', 'webhook']));
     expect(well.bodies.length).toBeGreaterThanOrEqual(1);
     expect(JSON.parse(well.bodies[0] ?? '')).toMatchObject({ text: expect.stringContaining('observe.failed') });
+  });
+
+  it('that a killed pass had not told yet are told by the next one, with their instant, though all is well again', async () => {
+    const dead = await receiver(null);
+    const { host, engine } = await useConflict([]);
+    const input = join(host.dir, 'input');
+    const tell = (sink: object): void => { host.configure({ engine: { host: `unix://${engine.socketPath}` }, notify: { admin: [sink] } }); };
+    tell({ webhook: dead.url });
+    const smi = join(host.dir, 'bin', 'nvidia-smi');
+    renameSync(smi, `${smi}.away`);
+    const running = host.startGpuctl(['sample']);
+    while (dead.bodies.length === 0) await setTimeout(10);
+    running.child.kill('SIGKILL');
+    await running.done;
+    renameSync(`${smi}.away`, smi);
+    tell({ exec: script(host, 'alert', `cat >> '${input}'`) });
+    await host.gpuctl(['sample']);
+    const failed = eventsOf(host.events(), 'observe.failed');
+    const lines = readFileSync(input, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(failed).toHaveLength(1);
+    expect(lines.filter((line) => line['event.action'] === 'observe.failed')).toMatchObject([{ 'gpuctl.pass': failed[0]?.['gpuctl.pass'] }]);
+    await host.gpuctl(['sample']);
+    expect(readFileSync(input, 'utf8').trimEnd().split('\n')).toHaveLength(lines.length);
   });
 
   it('never run a program that somebody else may have written', async () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { GpuctlEvent } from '../../model/event.ts';
-import type { NoticeLedger, Told } from '../../passes/ports.ts';
-import { clearedSubjects, isAlert, messageOf, subjectOf } from './alert.ts';
+import { isoTime } from '../../model/time.ts';
+import type { NoticeLedger, OwedAlert, Told } from '../../passes/ports.ts';
+import { alertOf, clearedSubjects, isAlert, messageOf } from './alert.ts';
 import { type Distrust, type ExecSink, type MailSink, runProgram, sendMail } from './program.ts';
 import type { WebhookSink } from './webhook.ts';
 
@@ -22,44 +23,79 @@ export interface AdminParts {
   readonly timeoutMs: number;
 }
 
+/** An alert that no sink has taken for so long is told by the event file alone. */
+const OWED_MS = 24 * 3_600_000;
+
 /**
- * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down. What the same job alerted
+ * Keeps an alert in the ledger until every sink has taken it, so that neither the end of this process nor a sink that is
+ * away loses it; what every sink was told of within the cool-down needs no keeping.
+ */
+export function oweAlert(event: GpuctlEvent, parts: Omit<AdminParts, 'timeoutMs'>): void {
+  if (!isAlert(event)) return;
+  const alert = alertOf(event, parts);
+  const told = parts.ledger.told();
+  if (parts.sinks.some((sink) => isDue(alert, sinkId(sink), { parts, told }))) parts.ledger.recordOwed(alert);
+}
+
+/**
+ * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down, and of those that are
+ * owed to it from earlier ones. What the same job alerted
  * earlier and does not any more is forgotten, so that it is told at once when it comes back; a pass that could not look
  * properly forgets nothing. A condition that was cleared is forgotten whichever job was told of it. Each sink has its own memory: what one did not take it is offered again by the next pass.
  */
 export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
-  const alerts = [...new Map(events.filter(isAlert).map((event) => [subjectOf(event), event])).values()];
+  const cleared = new Set(events.flatMap(clearedSubjects));
+  const [mine, owed] = [events.filter(isAlert).map((event) => alertOf(event, parts)), parts.ledger.owed()];
+  const alerts = mergedAlerts(mine, owed.filter(({ subject }) => !cleared.has(subject)));
   const told = parts.ledger.told();
-  forgetWhatIsOver(events, told, { ...parts, subjects: new Set(alerts.map(subjectOf)) });
-  const failures = await Promise.all(parts.sinks.map((sink) => tellOne(sink, alerts, { parts, told })));
-  return failures.flat();
+  forgetWhatIsOver(events, told, { ...parts, cleared, subjects: new Set(alerts.map(({ subject }) => subject)) });
+  const attempts = await Promise.all(parts.sinks.map((sink) => tellOne(sink, alerts, { parts, told })));
+  const missed = new Set(attempts.flatMap((attempt) => attempt.missed));
+  const now = parts.now();
+  const settled = owed.filter(({ subject, at }) => !missed.has(subject) || Math.abs(now - at) > OWED_MS);
+  if (settled.length > 0) parts.ledger.forgetOwed(settled.map(({ subject }) => subject));
+  return attempts.flatMap(({ failures }) => failures);
 }
 
-/** `subjects`: of this pass's own alerts, which are never over. */
-function forgetWhatIsOver(events: readonly GpuctlEvent[], told: readonly Told[], { subjects, ledger, job }: AdminParts & { readonly subjects: ReadonlySet<string> }): void {
+/** Each subject once; what is owed of an earlier pass comes first and says of when it is. */
+function mergedAlerts(mine: readonly OwedAlert[], owed: readonly OwedAlert[]): readonly OwedAlert[] {
+  const subjects = new Set(mine.map(({ subject }) => subject));
+  const earlier = owed.filter(({ subject }) => !subjects.has(subject)).map((alert) => ({ ...alert, sentence: `${alert.sentence} (of ${isoTime(alert.at)})` }));
+  return [...new Map([...earlier, ...mine].map((alert) => [alert.subject, alert])).values()];
+}
+
+/** `subjects`: of the alerts to be told, which are never over. */
+function forgetWhatIsOver(events: readonly GpuctlEvent[], told: readonly Told[], { subjects, cleared, ledger, job }: AdminParts & { readonly subjects: ReadonlySet<string>; readonly cleared: ReadonlySet<string> }): void {
   const looked = events.some(({ action }) => action === 'pass.ended') && !events.some(({ action }) => action === 'observe.failed' || action === 'observe.partial');
-  const cleared = new Set(events.flatMap(clearedSubjects));
   const over = told.filter((each) => !subjects.has(each.subject) && (cleared.has(each.subject) || (looked && each.job === job)));
   if (over.length > 0) ledger.forgetTold(over);
 }
 
-async function tellOne(sink: AdminSink, alerts: readonly GpuctlEvent[], { parts, told }: { readonly parts: AdminParts; readonly told: readonly Told[] }): Promise<readonly GpuctlEvent[]> {
-  const id = sinkId(sink);
-  const at = parts.now();
-  const due = alerts.filter((event) => !told.some((each) => each.sink === id && each.subject === subjectOf(event) && isRecent(at - each.at, parts.cooldownMs)));
-  if (due.length === 0) return [];
+interface Attempt {
+  readonly failures: readonly GpuctlEvent[];
+  /** Subjects that the sink did not take. */
+  readonly missed: readonly string[];
+}
+
+async function tellOne(sink: AdminSink, alerts: readonly OwedAlert[], { parts, told }: { readonly parts: AdminParts; readonly told: readonly Told[] }): Promise<Attempt> {
+  const [id, at] = [sinkId(sink), parts.now()];
+  const due = alerts.filter((alert) => isDue(alert, id, { parts, told }));
+  if (due.length === 0) return { failures: [], missed: [] };
+  const subjects = due.map(({ subject }) => subject);
   const why = await deliver(sink, due, parts);
-  if (why === null) parts.ledger.recordTold(due.map((event) => ({ sink: id, subject: subjectOf(event), job: parts.job, at })));
-  return why === null ? [] : [failure(sink, why, due.length)];
+  if (why !== null) return { failures: [failure(sink, why, due.length)], missed: subjects };
+  parts.ledger.recordTold(subjects.map((subject) => ({ sink: id, subject, job: parts.job, at })));
+  return { failures: [], missed: [] };
 }
 
-/** A notice from the future was given under a clock that has been put right since. */
-function isRecent(ageMs: number, cooldownMs: number): boolean {
-  return ageMs >= 0 && ageMs < cooldownMs;
+/** Neither told within the cool-down, nor since it was emitted. A notice from the future was given under a clock that has been put right since. */
+function isDue(alert: OwedAlert, id: string, { parts, told }: { readonly parts: Pick<AdminParts, 'now' | 'cooldownMs'>; readonly told: readonly Told[] }): boolean {
+  const now = parts.now();
+  return !told.some(({ sink: to, subject, at }) => to === id && subject === alert.subject && at <= now && (now - at < parts.cooldownMs || at > alert.at));
 }
 
-async function deliver(sink: AdminSink, alerts: readonly GpuctlEvent[], { host, render, timeoutMs, distrust }: AdminParts): Promise<string | null> {
-  const message = messageOf(alerts, { host, render });
+async function deliver(sink: AdminSink, alerts: readonly OwedAlert[], { host, timeoutMs, distrust }: AdminParts): Promise<string | null> {
+  const message = messageOf(alerts, host);
   switch (sink.kind) {
     // Loaded here: most passes post nothing.
     case 'webhook': return (await import('./webhook.ts')).postWebhook(sink, message, timeoutMs);

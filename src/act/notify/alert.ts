@@ -1,5 +1,6 @@
 import { EVENTS, type GpuctlEvent } from '../../model/event.ts';
 import { counted, printable } from '../../model/text.ts';
+import type { OwedAlert } from '../../passes/ports.ts';
 
 /** What one message carries; a storm is told by its number. */
 const MAX_ALERTS = 50;
@@ -36,10 +37,15 @@ export function clearedSubjects(event: GpuctlEvent): readonly string[] {
   return [subjectOf({ ...event, action: 'gpu.condition.raised' }), subjectOf({ ...event, action: 'gpu.condition.changed' })];
 }
 
-/** The first of these alerts that a message has room for. `render`: an event as its line. */
-export function messageOf(alerts: readonly GpuctlEvent[], { host, render }: { readonly host: string; readonly render: (event: GpuctlEvent) => string }): AlertMessage {
+/** `render`: an event as its line. */
+export function alertOf(event: GpuctlEvent, { render, now }: { readonly render: (event: GpuctlEvent) => string; readonly now: () => number }): OwedAlert {
+  return { subject: subjectOf(event), at: now(), line: render(event).trimEnd(), sentence: sentenceOf(event) };
+}
+
+/** The first of these alerts that a message has room for. */
+export function messageOf(alerts: readonly OwedAlert[], host: string): AlertMessage {
   const told = alerts.slice(0, MAX_ALERTS);
-  return { host, lines: told.map((event) => render(event).trimEnd()), sentences: told.map(sentenceOf), more: alerts.length - told.length };
+  return { host, lines: told.map(({ line }) => line), sentences: told.map(({ sentence }) => sentence), more: alerts.length - told.length };
 }
 
 function sentenceOf({ action, message, container, user }: GpuctlEvent): string {

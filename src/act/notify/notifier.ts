@@ -1,7 +1,8 @@
+import { GpuctlError } from '../../model/errors.ts';
 import type { GpuctlEvent } from '../../model/event.ts';
 import { counted, printable } from '../../model/text.ts';
 import type { Notifier, OwnerNotice } from '../../passes/ports.ts';
-import { type AdminParts, tellAdmins } from './admin.ts';
+import { type AdminParts, oweAlert, tellAdmins } from './admin.ts';
 import { type ArchiveEngine, putNotice } from './container-file.ts';
 import { writeToTerminals } from './terminals.ts';
 
@@ -22,7 +23,7 @@ export interface NotifierParts extends Omit<AdminParts, 'timeoutMs' | 'ledger'> 
   readonly deadlineMs?: number;
 }
 
-/** The notifier of one pass. Neither method throws, and neither waits for somebody who does not answer. */
+/** The notifier of one pass. No method throws, and none waits for somebody who does not answer. */
 export function createNotifier(parts: NotifierParts): Notifier {
   const files = { givenUp: false };
   return {
@@ -33,8 +34,18 @@ export function createNotifier(parts: NotifierParts): Notifier {
       }));
       return results.flat();
     },
+    rememberAlert: (event) => { if (parts.ledger !== null && parts.sinks.length > 0) remember(event, { ...parts, ledger: parts.ledger }); },
     notifyAdmin: async (events) => (parts.ledger === null || parts.sinks.length === 0 ? [] : withinDeadline(events, { ...parts, ledger: parts.ledger })),
   };
+}
+
+/** A ledger that cannot be written now says so again when the alerts of the pass are told. */
+function remember(event: GpuctlEvent, parts: Parameters<typeof oweAlert>[1]): void {
+  try {
+    oweAlert(event, parts);
+  } catch (error) {
+    if (!(error instanceof GpuctlError)) throw error;
+  }
 }
 
 async function withinDeadline(events: readonly GpuctlEvent[], parts: NotifierParts & Pick<AdminParts, 'ledger'>): Promise<readonly GpuctlEvent[]> {

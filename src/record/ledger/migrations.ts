@@ -189,6 +189,14 @@ const MIGRATIONS: readonly string[] = [
   PRAGMA user_version = 3;
   `,
   `
+  -- Alerts that not every sink for admins has taken yet; line: as in the event file.
+  CREATE TABLE owed_alerts (
+    subject TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL CHECK (abs(at) <= 8640000000000000),
+    line TEXT NOT NULL,
+    sentence TEXT NOT NULL
+  ) STRICT;
+
   -- Health.
   -- Readings that mean something only beside an earlier one; next becomes the anchor when it is an hour old.
   CREATE TABLE health_marks (

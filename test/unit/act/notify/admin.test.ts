@@ -3,11 +3,11 @@ import { readFileSync, existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type AdminParts, type AdminSink, tellAdmins } from '../../../../src/act/notify/admin.ts';
+import { type AdminParts, type AdminSink, oweAlert, tellAdmins } from '../../../../src/act/notify/admin.ts';
 import { whyUntrustedProgram } from '../../../../src/config/trusted-file.ts';
 import type { GpuctlEvent } from '../../../../src/model/event.ts';
 import { renderEvent } from '../../../../src/record/events.ts';
-import { conflict, ended, memory, program, receiver } from './receivers.ts';
+import { conflict, ended, memory, program, receiver, switched } from './receivers.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -144,7 +144,7 @@ describe('the cool-down', () => {
 
   it('writes nothing where there is nothing to remember or to forget', async () => {
     const write = (): never => { throw new Error('written'); };
-    expect(await tellAdmins([ended], parts([], { ledger: { told: () => [], recordTold: write, forgetTold: write } }))).toEqual([]);
+    expect(await tellAdmins([ended], parts([], { ledger: { told: () => [], recordTold: write, forgetTold: write, owed: () => [], recordOwed: write, forgetOwed: write } }))).toEqual([]);
   });
 
   it('does not begin for a sink that did not take it, and goes on for one that did', async () => {
@@ -160,6 +160,74 @@ describe('the cool-down', () => {
     await tellAdmins([conflict, ended], parts([webhook(url)], { ledger, now: () => 48 * HOUR_MS }));
     await tellAdmins([conflict, ended], parts([webhook(url)], { ledger, now: () => HOUR_MS }));
     expect(received).toHaveLength(2);
+  });
+});
+
+describe('an alert that occurs once', () => {
+  const quarantined: GpuctlEvent = { action: 'gpu.quarantined', message: 'reset too often', gpu: { uuid: 'GPU-1' } };
+  const AT = 1_000_000_000_000;
+  /** What each pass gives each sink: its receiver answers as it is said. A pass that was killed tells nobody. */
+  async function passes(answers: readonly (readonly number[])[], { cooldownMs = 4 * HOUR_MS, everyMs = HOUR_MS, after = [] as readonly GpuctlEvent[] } = {}): Promise<{ readonly told: readonly (readonly string[])[]; readonly debts: readonly string[] }> {
+    const ledger = memory();
+    const receivers = await Promise.all((answers.find((each) => each.length > 0) ?? []).map(() => switched()));
+    const told: string[][] = [];
+    for (const [n, statuses] of answers.entries()) {
+      const pass = parts(receivers.map(({ url }) => webhook(url, 'slack')), { ledger, cooldownMs, job: 'release-stale', now: () => AT + n * everyMs });
+      const events = n === 0 ? [quarantined] : after;
+      for (const event of events) oweAlert(event, { ...pass, now: () => AT + n * everyMs - 1 });
+      for (const [k, status] of statuses.entries()) receivers[k]?.answer(status);
+      if (statuses.length > 0) await tellAdmins([...events, ended], pass);
+      told.push(receivers.map(({ taken }) => taken()));
+    }
+    return { told, debts: ledger.debts.map(({ subject }) => subject) };
+  }
+  const sentence = 'gpu.quarantined: reset too often';
+  const late = `${sentence} (of 2001-09-09T01:46:39.999Z)`;
+
+  it('in a pass that was killed is told by the next one, with its instant', async () => {
+    expect(await passes([[], [200], [200]])).toEqual({ told: [[''], [late], ['']], debts: [] });
+  });
+
+  it('that a sink did not take is offered to that one again, until it has it', async () => {
+    expect(await passes([[200, 500], [200, 500], [200, 200], [200, 200]])).toEqual({ told: [[sentence, ''], ['', ''], ['', late], ['', '']], debts: [] });
+  });
+
+  it('is given to nobody twice by that, also where there is no cool-down', async () => {
+    expect(await passes([[200, 500], [200, 500], [200, 200]], { cooldownMs: 0 })).toEqual({ told: [[sentence, ''], ['', ''], ['', late]], debts: [] });
+  });
+
+  it('is given up after a day', async () => {
+    const { debts } = await passes([[500], [500]], { everyMs: 24 * HOUR_MS - 1 });
+    expect(debts).toHaveLength(1);
+    expect(await passes([[500], [500], [200]], { everyMs: 24 * HOUR_MS + 1 })).toEqual({ told: [[''], [''], ['']], debts: [] });
+  });
+
+  it('that occurs again is told once, as it is now', async () => {
+    expect(await passes([[500], [200]], { after: [{ ...quarantined, message: 'reset much too often' }] })).toEqual({ told: [[''], ['gpu.quarantined: reset much too often']], debts: [] });
+  });
+
+  it('is kept only where a sink does not know of it yet', async () => {
+    const { url } = await receiver(200);
+    const ledger = memory();
+    const at = (now: number): AdminParts => parts([webhook(url)], { ledger, now: () => now });
+    oweAlert({ ...quarantined, alert: false }, at(0));
+    expect(ledger.debts).toEqual([]);
+    oweAlert(quarantined, at(0));
+    expect(ledger.debts).toHaveLength(1);
+    await tellAdmins([quarantined, ended], at(1));
+    oweAlert(quarantined, at(4 * HOUR_MS));
+    expect(ledger.debts).toEqual([]);
+    oweAlert(quarantined, at(4 * HOUR_MS + 1));
+    expect(ledger.debts).toHaveLength(1);
+  });
+
+  it('of a condition that was cleared meanwhile is told no more', async () => {
+    const { url, received } = await receiver(200);
+    const ledger = memory();
+    const about = { message: 'x', reason: 'gpu.fault', gpu: { uuid: 'GPU-1' } };
+    oweAlert({ ...about, action: 'gpu.condition.raised' }, parts([webhook(url)], { ledger }));
+    await tellAdmins([{ ...about, action: 'gpu.condition.cleared' }, ended], parts([webhook(url)], { ledger }));
+    expect([received, ledger.debts]).toEqual([[], []]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clearedSubjects, linesOf, messageOf, subjectOf, titleOf } from '../../../../src/act/notify/alert.ts';
+import { alertOf, clearedSubjects, linesOf, messageOf, subjectOf, titleOf } from '../../../../src/act/notify/alert.ts';
 import type { GpuctlEvent } from '../../../../src/model/event.ts';
 import { conflict } from './receivers.ts';
 
@@ -44,6 +44,15 @@ it('a condition that was cleared ends the alerts of its beginning and of its wor
   for (const event of [raised, { ...raised, action: 'gpu.condition.changed' } as const, conflict]) expect(clearedSubjects(event)).toEqual([]);
 });
 
+/** So many of one alert. */
+function messageAbout(event: GpuctlEvent, count = 1): ReturnType<typeof messageOf> {
+  return messageOf(Array.from({ length: count }, () => alertOf(event, { render: ({ action }) => `{"${action}"}\n`, now: () => 7 })), 'gpu01');
+}
+
+it('an alert is kept in the words of its instant: its subject, its line, its sentence', () => {
+  expect(alertOf(conflict, { render: ({ action }) => `{"${action}"}\n`, now: () => 7 })).toEqual({ subject: subjectOf(conflict), at: 7, line: '{"gpu.allocation.conflict"}', sentence: 'gpu.allocation.conflict: two live containers claim one device' });
+});
+
 describe('a message', () => {
   it.each<[string, Partial<GpuctlEvent>]>([
     ['', {}],
@@ -52,19 +61,19 @@ describe('a message', () => {
     [' (owner alice)', { user: 'alice' }],
     [' (container train, owner alice)', { container, user: 'alice' }],
   ])('says what happened%s', (about, changed) => {
-    const { sentences } = messageOf([{ ...conflict, ...changed }], { host: 'gpu01', render: () => '' });
+    const { sentences } = messageAbout({ ...conflict, ...changed });
     expect(sentences).toEqual([`gpu.allocation.conflict: two live containers claim one device${about}`]);
   });
 
   it.each([[1, 'gpuctl on gpu01: 1 alert'], [2, 'gpuctl on gpu01: 2 alerts'], [50, 'gpuctl on gpu01: 50 alerts']])('of %i alerts has them all', (count, title) => {
-    const message = messageOf(Array.from({ length: count }, () => conflict), { host: 'gpu01', render: ({ action }) => `{"${action}"}\n` });
+    const message = messageAbout(conflict, count);
     expect(titleOf(message)).toBe(title);
     expect(linesOf(message)).toHaveLength(count);
     expect(message).toMatchObject({ host: 'gpu01', lines: Array.from({ length: count }, () => '{"gpu.allocation.conflict"}'), more: 0 });
   });
 
   it('of a storm counts those that it has no room for, and says where they are', () => {
-    const message = messageOf(Array.from({ length: 53 }, () => conflict), { host: 'gpu01', render: () => '' });
+    const message = messageAbout(conflict, 53);
     expect(titleOf(message)).toBe('gpuctl on gpu01: 53 alerts');
     expect(linesOf(message)).toHaveLength(51);
     expect(linesOf(message).at(-1)).toBe('and 3 more; see the event file');
