@@ -41,8 +41,8 @@ pass that records clears it); or *unknown* (this run could not have seen it). \`
 read, which is not the same as none.
 
 Notices to admins: a condition is told when it is raised and when it becomes worse; while it is open, again when \`notify.cooldown\`
-has passed; a sink that could not be reached is told by the next pass. When it clears, its cool-down ends, and a relapse is told
-at once.
+has passed. When it clears, its cool-down ends, and a relapse is told at once. Any alert that a sink did not take, or that a
+killed pass had not told yet, is offered to it again by each pass for a day, with its instant.
 
 Each event carries \`gpuctl.change\`, the name of the change. Changes are written to the ledger first, then told; a pass that is
 killed in between, or cannot write its events, leaves the rest to the next one, which looks at the end of the events file whether
