@@ -21,10 +21,14 @@ export function judgedIn(device: DeviceReport, latest: Assessment, { decisions, 
   return decided || isOff('gpu.dirty') ? device : judgedByMemory(device, latest, parts);
 }
 
-/** The device as what the ledger remembers of it makes it: *dirty* rather than *clean* where that calls for a reset. */
+/** The device as what the ledger remembers of it makes it: *dirty* rather than *clean* where that calls for a reset, *unknown* where it may yet. */
 export function judgedByMemory(device: DeviceReport, { gpus, history, snapshot }: Assessment, { policy, clock }: Parts): DeviceReport {
   const gpu = gpus.find((each) => each.uuid === device.uuid);
   if (gpu === undefined || device.verdict !== 'clean') return device;
   const dirt = decideDirt({ gpu, history, ghosts: [], afterEnding: null, toleranceMiB: policy.toleranceMiB, now: clock.now(), xids: currentXids(snapshot, history) });
-  return dirt.kind === 'dirty' ? { ...device, verdict: 'dirty' } : device;
+  switch (dirt.kind) {
+    case 'dirty': return { ...device, verdict: 'dirty' };
+    case 'suspect': return { ...device, verdict: 'unknown' };
+    default: return device;
+  }
 }

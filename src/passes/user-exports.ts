@@ -7,7 +7,7 @@ import { describing, outlookParts } from './container-outlook.ts';
 import { freeGpus, freeMigs } from './free.ts';
 import { judgedByMemory } from './judged-device.ts';
 import type { Pass } from './pass.ts';
-import type { PassReport } from './report.ts';
+import type { DeviceReport, PassReport } from './report.ts';
 import { attempt, ownerUidOf } from './user-side.ts';
 
 /** Writes what users without root may read. What was not seen is not written: the earlier files stay, and tell their age. */
@@ -24,10 +24,11 @@ export async function shareWithUsers(pass: Pass, report: PassReport): Promise<vo
 }
 
 /** What `public.json` holds; a contract. */
-function publicExport({ id, parts, options }: Pass, latest: Assessment, { observed, devices }: PassReport): object {
+function publicExport(pass: Pass, latest: Assessment, { observed, devices }: PassReport): object {
+  const { id, parts, options } = pass;
   const known = observed.nvidia_smi !== 'failed' && observed.engine !== 'failed';
   // A finding that is switched off hides dirt from the report; a device that is dirty is not free for all that.
-  const judged = devices.map((device) => judgedByMemory(device, latest, parts));
+  const judged = withoutGone(devices, pass, latest).map((device) => judgedByMemory(device, latest, parts));
   const free = freeGpus(judged);
   const migs = freeMigs(judged);
   return {
@@ -42,6 +43,13 @@ function publicExport({ id, parts, options }: Pass, latest: Assessment, { observ
       mig: device.mig?.map((mig) => ({ ...mig, free: known ? migs.some((each) => each.uuid === mig.uuid) : null })) ?? null,
     })),
   };
+}
+
+/** What this pass removed claims nothing any more, though its last look saw it. */
+function withoutGone(devices: readonly DeviceReport[], pass: Pass, latest: Assessment): readonly DeviceReport[] {
+  if (pass.ended.size === 0) return devices;
+  const there = new Set(containersAfter(pass, latest).map(({ id }) => id));
+  return devices.map((device) => ({ ...device, claims: device.claims.filter(({ container: { id } }) => there.has(id) || !pass.ended.has(id)) }));
 }
 
 /** What each `why/<uid>.json` holds, a contract: the user's own containers. An owner whom this host does not know gets none. */

@@ -93,8 +93,8 @@ export interface Lived {
   readonly trips: readonly { readonly at: number; readonly job: Job; readonly facts: GpuctlEvent['facts'] }[];
 }
 
-/** Every container is uid 1000's, and this is called with what he may read after each pass. */
-export type Reader = (pass: { readonly at: number; readonly job: Job; readonly why: object | undefined }) => void;
+/** Every container is uid 1000's, and this is called with what he may read after each pass: of his own, and what everybody may. */
+export type Reader = (pass: { readonly at: number; readonly job: Job; readonly why: object | undefined; readonly everybody: object | null }) => void;
 
 export const exampleContainer: WorldContainer = {
   name: 'job', n: 1, createdAt: 0, starts: [0], removedAt: Infinity, cpu: [], gpu: [], network: [], unread: [], labels: {}, claims: true, keeps: [],
@@ -117,7 +117,7 @@ export const config: Config = defaultConfig();
 /** Lives through the whole world, pass by pass. */
 export async function live(world: World, reader?: Reader): Promise<Lived> {
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'gpuctl-month-'));
-  const state = { true: 0, pass: 0, job: 'sample' as Job };
+  const state = { true: 0, pass: 0, job: 'sample' as Job, everybody: null as object | null };
   const wall = (at: number): number => BEGIN + at + (world.wrong.find((span) => covers([span], at))?.byMs ?? 0);
   const now = (): number => wall(state.true);
   const ledger = openLedger({ file: join(dir, 'ledger.db'), now, mode: 'write' });
@@ -137,7 +137,7 @@ export async function live(world: World, reader?: Reader): Promise<Lived> {
   const parts: PassParts = {
     host: 'gpu01', stopping: () => null, actor: null, ownerOf: () => 'somebody', ledger,
     sink: { emit: ({ action, facts }) => { if (action === 'breaker.tripped') trips.push({ at: state.true, job: state.job, facts }); } },
-    ...(reader !== undefined && { users: { uidOf: () => 1000, requests: { take: () => ({ requests: [], refused: [] }) }, exports: { writePublic: () => {}, writeWhys: (byUid) => { reader({ at: state.true, job: state.job, why: byUid.get(1000) }); } } } }),
+    ...(reader !== undefined && { users: { uidOf: () => 1000, requests: { take: () => ({ requests: [], refused: [] }) }, exports: { writePublic: (value) => { state.everybody = value; }, writeWhys: (byUid) => { reader({ at: state.true, job: state.job, why: byUid.get(1000), everybody: state.everybody }); } } } }),
     clock: { now, monotonicMs: () => state.true, sleep: async () => {}, boot: () => bootClock(world, state.true) },
     observer: { observe: async () => snapshotAt(alive().map((each) => ({ each, container: seen(each) })), { world, at: state.true, takenAt: now() }), look: notAsked, glance: notAsked },
     budgets: world.budgets ?? { stop: { count: 1000, sharePercent: null }, remove: { count: 1000, sharePercent: null } },

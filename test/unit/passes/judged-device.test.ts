@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaultConfig } from '../../../src/config/defaults.ts';
 import { conditionKindOf } from '../../../src/decide/condition-kinds.ts';
+import { freeGpus } from '../../../src/passes/free.ts';
 import { releaseStale } from '../../../src/passes/release-stale.ts';
 import type { PassReport } from '../../../src/passes/report.ts';
 import { resetByHand } from '../../../src/passes/reset-by-hand.ts';
@@ -42,6 +43,12 @@ describe('a report never calls a device clean', () => {
     const report = await run({ gpus: [asking] }, sample, { job: 'sample', acts: false }, ['gpu.recovery.reset']);
     expect(report.devices[0]?.verdict).toBe('dirty');
   });
+});
+
+it('a device whose memory nobody explains, though not for long, is offered to nobody', async () => {
+  const free = async (unexplainedMiB: number): Promise<readonly string[]> => freeGpus((await run({ gpus: [gpuState(0, { unexplainedMiB })] }, sample, { job: 'sample', acts: false })).devices);
+  expect(await free(900)).toEqual([GPU0]);
+  expect(await free(30_000)).toEqual([]);
 });
 
 describe('a reset by hand that is blocked', () => {
