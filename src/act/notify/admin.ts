@@ -26,22 +26,31 @@ export interface AdminParts {
 /** An alert that no sink has taken for so long is told by the event file alone. */
 const OWED_MS = 24 * 3_600_000;
 
+/** Each costs a write, and a storm is told by its number. */
+const OWED_OF_A_PASS = 100;
+
 /**
- * Keeps an alert in the ledger until every sink has taken it, so that neither the end of this process nor a sink that is
- * away loses it; what every sink was told of within the cool-down needs no keeping.
+ * Keeps alerts in the ledger until every sink has taken them, so that neither the end of this process nor a sink that is
+ * away loses one; what every sink was told of within the cool-down needs no keeping. Of a pass, the first hundred.
  */
-export function oweAlert(event: GpuctlEvent, parts: Omit<AdminParts, 'timeoutMs'>): void {
-  if (!isAlert(event)) return;
-  const alert = alertOf(event, parts);
-  const told = parts.ledger.told();
-  if (parts.sinks.some((sink) => isDue(alert, sinkId(sink), { parts, told }))) parts.ledger.recordOwed(alert);
+export function alertKeeper(parts: Omit<AdminParts, 'timeoutMs'>): (event: GpuctlEvent) => void {
+  const ids = parts.sinks.map(sinkId);
+  let [told, kept]: [readonly Told[] | null, number] = [null, 0];
+  return (event) => {
+    if (ids.length === 0 || kept === OWED_OF_A_PASS || !isAlert(event)) return;
+    const known = (told ??= parts.ledger.told());
+    const alert = alertOf(event, parts);
+    if (!ids.some((id) => isDue(alert, id, { parts, told: known }))) return;
+    parts.ledger.recordOwed(alert);
+    kept += 1;
+  };
 }
 
 /**
- * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down, and of those that are
- * owed to it from earlier ones. What the same job alerted
- * earlier and does not any more is forgotten, so that it is told at once when it comes back; a pass that could not look
- * properly forgets nothing. A condition that was cleared is forgotten whichever job was told of it. Each sink has its own memory: what one did not take it is offered again by the next pass.
+ * Tells every sink of the alerts of one whole pass that it was not told of within the cool-down, and of those of earlier
+ * ones that it is still owed. What the same job alerted earlier and does not any more is forgotten, so that it is told at once
+ * when it comes back; a pass that could not look properly forgets nothing. A condition that was cleared is forgotten
+ * whichever job was told of it.
  */
 export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
   const cleared = new Set(events.flatMap(clearedSubjects));

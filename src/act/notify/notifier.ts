@@ -1,8 +1,7 @@
-import { GpuctlError } from '../../model/errors.ts';
 import type { GpuctlEvent } from '../../model/event.ts';
 import { counted, printable } from '../../model/text.ts';
 import type { Notifier, OwnerNotice } from '../../passes/ports.ts';
-import { type AdminParts, oweAlert, tellAdmins } from './admin.ts';
+import { type AdminParts, alertKeeper, tellAdmins } from './admin.ts';
 import { type ArchiveEngine, putNotice } from './container-file.ts';
 import { writeToTerminals } from './terminals.ts';
 
@@ -26,6 +25,7 @@ export interface NotifierParts extends Omit<AdminParts, 'timeoutMs' | 'ledger'> 
 /** The notifier of one pass. No method throws, and none waits for somebody who does not answer. */
 export function createNotifier(parts: NotifierParts): Notifier {
   const files = { givenUp: false };
+  const keep = parts.ledger === null ? null : alertKeeper({ ...parts, ledger: parts.ledger });
   return {
     notifyOwner: async (notice) => {
       const results = await Promise.all(parts.owner.map(async (way) => {
@@ -34,17 +34,17 @@ export function createNotifier(parts: NotifierParts): Notifier {
       }));
       return results.flat();
     },
-    rememberAlert: (event) => { if (parts.ledger !== null && parts.sinks.length > 0) remember(event, { ...parts, ledger: parts.ledger }); },
+    rememberAlert: (event) => { remember(event, keep); },
     notifyAdmin: async (events) => (parts.ledger === null || parts.sinks.length === 0 ? [] : withinDeadline(events, { ...parts, ledger: parts.ledger })),
   };
 }
 
-/** A ledger that cannot be written now says so again when the alerts of the pass are told. */
-function remember(event: GpuctlEvent, parts: Parameters<typeof oweAlert>[1]): void {
+/** What fails here fails again when the alerts of the pass are told, and is an event then. */
+function remember(event: GpuctlEvent, keep: ReturnType<typeof alertKeeper> | null): void {
   try {
-    oweAlert(event, parts);
-  } catch (error) {
-    if (!(error instanceof GpuctlError)) throw error;
+    keep?.(event);
+  } catch {
+    // No act may be cut short for a notice.
   }
 }
 

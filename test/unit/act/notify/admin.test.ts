@@ -3,7 +3,7 @@ import { readFileSync, existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type AdminParts, type AdminSink, oweAlert, tellAdmins } from '../../../../src/act/notify/admin.ts';
+import { type AdminParts, type AdminSink, alertKeeper, tellAdmins } from '../../../../src/act/notify/admin.ts';
 import { whyUntrustedProgram } from '../../../../src/config/trusted-file.ts';
 import type { GpuctlEvent } from '../../../../src/model/event.ts';
 import { renderEvent } from '../../../../src/record/events.ts';
@@ -174,7 +174,7 @@ describe('an alert that occurs once', () => {
     for (const [n, statuses] of answers.entries()) {
       const pass = parts(receivers.map(({ url }) => webhook(url, 'slack')), { ledger, cooldownMs, job: 'release-stale', now: () => AT + n * everyMs });
       const events = n === 0 ? [quarantined] : after;
-      for (const event of events) oweAlert(event, { ...pass, now: () => AT + n * everyMs - 1 });
+      for (const event of events) alertKeeper({ ...pass, now: () => AT + n * everyMs - 1 })(event);
       for (const [k, status] of statuses.entries()) receivers[k]?.answer(status);
       if (statuses.length > 0) await tellAdmins([...events, ended], pass);
       told.push(receivers.map(({ taken }) => taken()));
@@ -210,22 +210,31 @@ describe('an alert that occurs once', () => {
     const { url } = await receiver(200);
     const ledger = memory();
     const at = (now: number): AdminParts => parts([webhook(url)], { ledger, now: () => now });
-    oweAlert({ ...quarantined, alert: false }, at(0));
+    alertKeeper(at(0))({ ...quarantined, alert: false });
     expect(ledger.debts).toEqual([]);
-    oweAlert(quarantined, at(0));
+    alertKeeper(at(0))(quarantined);
     expect(ledger.debts).toHaveLength(1);
     await tellAdmins([quarantined, ended], at(1));
-    oweAlert(quarantined, at(4 * HOUR_MS));
+    alertKeeper(at(4 * HOUR_MS))(quarantined);
     expect(ledger.debts).toEqual([]);
-    oweAlert(quarantined, at(4 * HOUR_MS + 1));
+    alertKeeper(at(4 * HOUR_MS + 1))(quarantined);
     expect(ledger.debts).toHaveLength(1);
+  });
+
+  it('among very many of one pass is kept only as one of the first hundred', () => {
+    const ledger = memory();
+    const keep = alertKeeper(parts([webhook('http://127.0.0.1:1/')], { ledger }));
+    for (let n = 0; n < 103; n += 1) keep({ ...quarantined, gpu: { uuid: `GPU-${n}` } });
+    expect(ledger.debts).toHaveLength(100);
+    alertKeeper(parts([], { ledger }))({ ...quarantined, gpu: { uuid: 'GPU-x' } });
+    expect(ledger.debts, 'where there is no sink').toHaveLength(100);
   });
 
   it('of a condition that was cleared meanwhile is told no more', async () => {
     const { url, received } = await receiver(200);
     const ledger = memory();
     const about = { message: 'x', reason: 'gpu.fault', gpu: { uuid: 'GPU-1' } };
-    oweAlert({ ...about, action: 'gpu.condition.raised' }, parts([webhook(url)], { ledger }));
+    alertKeeper(parts([webhook(url)], { ledger }))({ ...about, action: 'gpu.condition.raised' });
     await tellAdmins([{ ...about, action: 'gpu.condition.cleared' }, ended], parts([webhook(url)], { ledger }));
     expect([received, ledger.debts]).toEqual([[], []]);
   });

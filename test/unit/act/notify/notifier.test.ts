@@ -122,9 +122,18 @@ describe('admins', () => {
     expect(ledger.rows).toHaveLength(1);
   });
 
+  it('are owed an alert as soon as it is emitted, where there is somebody to tell and a memory', () => {
+    const ledger = memory();
+    notifier({ ledger, sinks: [{ kind: 'exec', program: '/bin/true' }] }).rememberAlert(conflict);
+    expect(ledger.debts).toHaveLength(1);
+    notifier({ ledger: null, sinks: [{ kind: 'exec', program: '/bin/true' }] }).rememberAlert(conflict);
+  });
+
   it('whose memory fails are not told, which is an event', async () => {
     const ledger = { ...memory(), told: () => { throw new Error('disk I/O error'); } };
-    expect(await notifier({ ledger, sinks: [{ kind: 'exec', program: '/bin/true' }] }).notifyAdmin([conflict])).toEqual([{ action: 'notify.failed', outcome: 'failure', message: 'admins were not told: disk I/O error' }]);
+    const one = notifier({ ledger, sinks: [{ kind: 'exec', program: '/bin/true' }] });
+    one.rememberAlert(conflict);
+    expect(await one.notifyAdmin([conflict])).toEqual([{ action: 'notify.failed', outcome: 'failure', message: 'admins were not told: disk I/O error' }]);
   });
 
   it.each([[undefined, 8000], [500, 400]])('who do not answer have less than the time of all of them (%s), so that each can be told of', async (deadlineMs, ms) => {
