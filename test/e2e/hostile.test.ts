@@ -25,7 +25,8 @@ describe('host text that is made to hurt', () => {
     const shell = `$(touch ${canary})\`touch ${canary}\`; touch ${canary} | "'`;
     const python = `'''\n__import__('os').system('touch ${canary}')\n'''`;
     const terminal = '\u001b[2J\u001b]0;owned\u0007\u009b31m\u007f\u202e\u2028\r\n{"event.action":"forged"}\n';
-    const evil = shell + python + terminal;
+    const sql = "'); DROP TABLE acts; DROP TABLE allocations; --";
+    const evil = shell + python + sql + terminal;
     await engine().run({
       name: `x-${uuid(1)}`, runtime: 'nvidia', env: { NVIDIA_VISIBLE_DEVICES: evil },
       labels: {
@@ -40,13 +41,17 @@ describe('host text that is made to hurt', () => {
     host.listOn(0, stray, { name: `${evil}</process_name><pid>1</pid></process_info><process_info><pid>2` });
     const orphan = await scene.orphan(2);
     orphanPid = orphan.pid;
-    host.updateGpu(2, (gpu) => { for (const each of gpu.processes) each.name = `${terminal}${'B'.repeat(4096)}`; });
+    host.updateGpu(2, (gpu) => { for (const each of gpu.processes) each.name = `${sql}${terminal}${'B'.repeat(4096)}`; });
     run = await scene.pass(['release-stale']);
   });
   afterAll(() => scene.dispose());
 
-  it('is never carried out (S18)', () => {
+  it('is never carried out (S18)', async () => {
     expect(existsSync(canary)).toBe(false);
+    // The name of the process that was ended lies in the ledger, and its tables are there.
+    const { json } = await scene.host.gpuctl(['history', '--json']);
+    expect(json).toContainEqual(expect.objectContaining({ what: 'ended a process', result: 'done', pid: orphanPid }));
+    expect(json).toContainEqual(expect.objectContaining({ what: 'released a device', result: 'done' }));
   });
 
   it('does not keep the pass from doing all that is to be done (S18)', () => {

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, readdirSync, readlinkSync, readSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -89,7 +90,12 @@ describe('a message to a user', () => {
     chmodSync(join(folder, '0'), 0o620);
     symlinkSync(tty, join(folder, '1'));
     symlinkSync('/dev/null', join(folder, '2'));
+    // Somebody waits at its other end, so that it can be opened.
+    execFileSync('mkfifo', ['-m', '620', join(folder, '3')]);
+    const end = openSync(join(folder, '3'), constants.O_RDONLY | constants.O_NONBLOCK);
+    onTestFinished(() => { closeSync(end); });
     expect(writeToTerminals(0, 'x', folder)).toEqual({ written: 0, failed: 0 });
     expect(statSync(join(folder, '0')).size).toBe(0);
+    expect(readSync(end, Buffer.alloc(8))).toBe(0);
   });
 });
