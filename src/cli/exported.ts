@@ -38,6 +38,7 @@ export interface PublicDevice {
 
 /** One `why/<uid>.json`. */
 export interface WhyExport {
+  readonly schema: 1;
   readonly host: string;
   readonly at: string;
   readonly uid: number;

@@ -15,7 +15,7 @@ function prospect(more: Partial<ProspectReport>): ProspectReport {
 
 function rendered(prospects: readonly ProspectReport[], ageMs = 0, containers = 1): readonly string[] {
   const container = { id: 'a', name: 'train', state: 'running', owner: 'alice', devices: [], prospects, warnings: [], keep_alive_max_ms: 0 };
-  const why: WhyExport = { host: 'gpu01', uid: 1000, at: new Date(NOW - ageMs).toISOString(), containers: Array.from({ length: containers }, () => container) };
+  const why: WhyExport = { schema: 1, host: 'gpu01', uid: 1000, at: new Date(NOW - ageMs).toISOString(), containers: Array.from({ length: containers }, () => container) };
   return renderWhy(why, NOW, new Chalk({ level: 0 })).split('\n');
 }
 
