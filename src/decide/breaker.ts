@@ -9,7 +9,7 @@ export interface Budget {
 export interface BreakerFacts<D extends Decision> {
   readonly decisions: readonly D[];
   readonly budgets: Readonly<Partial<Record<Verb, Budget>>>;
-  /** How many there are of what a share is taken of: open allocations for releases, managed containers for stops and removals. */
+  /** How many there are of what a share is taken of: containers that hold a device for releases, managed containers for stops and removals. */
   readonly totals: Readonly<Partial<Record<Verb, number>>>;
   /** An admin saw this plan and lifted the budget for this once. */
   readonly lifted: boolean;
