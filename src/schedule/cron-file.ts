@@ -10,7 +10,7 @@ const HEAD = `${MARKER}
 # None starts while an earlier one is likely still running: "gpuctl schedule check" proves it for every day to come.
 #
 # What the jobs do goes to the events file, and nothing is printed with --quiet but what went wrong: that goes to the
-# system's log under the name gpuctl, which has its own rotation. Should that fail, cron mails it to root.
+# system's log under the name gpuctl, which has its own rotation. Should logger fail, cron mails root what it says.
 # --scheduled: nothing acts in the first five minutes after boot, while engine and driver are still coming up.
 
 SHELL=/bin/sh
