@@ -111,7 +111,7 @@ async function checkLatch(setting: GateSetting): Promise<Observed<never> | null>
   if (hung === null) return null;
   const holder = holderOf(hung);
   const decision = decideLatch({ hung, bootId: readBootId(), holder, mayProbe: lift !== null });
-  if (decision === 'wait') return stillHung(hung, holder === 'lives' ? `its process ${hung.pid} is still there` : holder === 'unknown' ? 'it is not known whether its process is still there' : 'the next pass that acts probes it');
+  if (decision === 'wait') return stillHung(hung, holder === 'lives' ? `its process ${hung.pid} is still there` : holder === 'unknown' ? 'it is not known whether its process is still there' : 'the next pass that records probes it');
   if (decision === 'probe' && !(await answersProbe(setting))) return stillHung(hung, 'a probe was not answered either');
   if (decision === 'lift' || decision === 'probe') lift?.();
   return null;
