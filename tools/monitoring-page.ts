@@ -43,6 +43,10 @@ read, which is not the same as none.
 Notices to admins: a condition is told when it is raised and when it becomes worse; while it is open, again when \`notify.cooldown\`
 has passed. When it clears, its cool-down ends, and a relapse is told at once. Any alert that a sink did not take, or that a
 killed pass had not told yet, is offered to it again by each pass for a day, with its instant.
+Where systemd's timers start the jobs, run \`gpuctl schedule install --systemd\` after a change of the sinks: the units may use the
+network only where a sink needs it.
+
+    notify: { admin: [{ mail: admin@example.org }, { webhook: https://example.org/hook, format: slack }, { exec: /usr/local/bin/alert }] }
 
 Each event carries \`gpuctl.change\`, the name of the change. Changes are written to the ledger first, then told; a pass that is
 killed in between, or cannot write its events, leaves the rest to the next one, which looks at the end of the events file whether
