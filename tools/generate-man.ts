@@ -50,6 +50,7 @@ const FILES: readonly (readonly [string, string])[] = [
   ['/var/lib/gpuctl/ledger.db', 'The ledger: who holds what since when, what was done and how it ended.'],
   ['/var/log/gpuctl/events.jsonl', 'What happened, one JSON object a line. Its schema is /usr/share/gpuctl/event.schema.json.'],
   ['/run/gpuctl/lock', 'The lock of the pass that runs; it ends with the process.'],
+  ['/usr/share/doc/gpuctl/docs/', 'The documents, for admins first; README.md there names them.'],
 ];
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [

@@ -52,6 +52,8 @@ export function packagedFiles(facts: PackageFacts): Files {
     'usr/share/fish/vendor_completions.d/gpuctl.fish': { content: renderCompletion('fish', program) },
     'usr/share/man/man8/gpuctl.8.gz': gzipped(renderMan({ version: facts.version, date: day(facts) })),
     'usr/share/lintian/overrides/gpuctl': at('tools/package/lintian-overrides'),
+    'usr/share/doc/gpuctl/README.md': at('README.md'),
+    ...shipped(root, 'docs', 'usr/share/doc/gpuctl/docs', '*.{md,json}'),
     'usr/share/doc/gpuctl/copyright': at('tools/package/copyright'),
     'usr/share/doc/gpuctl/changelog.gz': gzipped(readFileSync(join(root, 'CHANGELOG.md'))),
     'usr/share/doc/gpuctl/changelog.Debian.gz': gzipped(renderChangelog(facts)),
@@ -123,10 +125,10 @@ function renderLicences(root: string): string {
   }).join('\n');
 }
 
-/** Whatever files a folder of the repository holds; none where there is none yet. */
-function shipped(root: string, from: string, to: string): Files {
+/** The files of these names in a folder of the repository; none where there is none yet. */
+function shipped(root: string, from: string, to: string, names = '*'): Files {
   if (!existsSync(join(root, from))) return {};
-  return Object.fromEntries(globSync('*', { cwd: join(root, from) }).toSorted().map((name) => [`${to}/${name}`, { content: readFileSync(join(root, from, name)) }]));
+  return Object.fromEntries(globSync(names, { cwd: join(root, from) }).toSorted().map((name) => [`${to}/${name}`, { content: readFileSync(join(root, from, name)) }]));
 }
 
 /** Without name and time, so that it is the same whenever it is made. */
