@@ -24,7 +24,7 @@ export function createProgram(): Command {
     .option('--config <file>', 'read this file alone, instead of /etc/gpuctl')
     .option('--json', 'print one JSON document instead of a table')
     .option('--events', 'print the events as they happen, a line each')
-    .option('-q, --quiet', 'print nothing but errors')
+    .option('-q, --quiet', 'print errors alone; what only answers (status, free, explain) does so all the same')
     .option('-v, --verbose', 'show the stack of an error, and in a health check what could not be judged')
     .addOption(new Option('--scheduled', 'started by the schedule: do not act in the first five minutes after boot').hideHelp())
     .option('--no-color', 'no colours (also: NO_COLOR)')

@@ -48,7 +48,7 @@ export const EVENTS = {
   'keep.refused': { level: 'warn', alert: false, meaning: 'A request to keep a container was not granted; `gpuctl.uid` says whose it was.' },
   'breaker.tripped': { level: 'error', alert: true, meaning: 'A pass wanted more acts of one kind than its budget; it did none of that kind.' },
   'notify.failed': { level: 'warn', alert: false, meaning: 'A notice could not be delivered.' },
-  'ledger.rebuilt': { level: 'error', alert: true, meaning: 'The ledger was corrupt or lost; it was set aside and begun anew.' },
+  'ledger.rebuilt': { level: 'error', alert: true, meaning: 'The ledger was corrupt; it was set aside and begun anew.' },
   'engine.accepted': { level: 'warn', alert: false, meaning: 'An admin said that the host has another engine from now on, or that containers which the engine has forgotten are to be left alone; `gpuctl.engine`, `gpuctl.was` and `gpuctl.containers` tell which.' },
   'config.rejected': { level: 'error', alert: true, meaning: 'The configuration is not valid; nothing was done.' },
   'schedule.collision': { level: 'error', alert: true, meaning: 'Two jobs of the schedule collide.' },
