@@ -31,7 +31,8 @@ included; characters that could drive a terminal are escaped. The JSON Schema is
 
 ## Actions
 
-Level and alert are what an action carries unless something worse is known. An alert asks an admin to act; its level is
+Level and alert are what an action carries unless the case at hand is worse, or milder (a reset that only waits for its
+cool-down is no alert). An alert asks an admin to act; its level is
 warn or error.
 
 ${table(['`event.action`', 'level', 'alert', 'meaning'], Object.entries(EVENTS).map(([action, { level, alert, meaning }]) => [`\`${action}\``, level, alert ? 'yes' : '', meaning]))}
@@ -44,7 +45,7 @@ Facts of an action come under \`gpuctl.\` and their own name in snake_case.
 
 ## Reasons
 
-Codes of \`event.reason\`, of decisions and of outcomes. They may be added, never renamed.
+Codes of decisions and of outcomes, which most events give as \`event.reason\`. They may be added, never renamed.
 
 ${table(['code', 'meaning'], Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning]))}
 `;

@@ -22,7 +22,7 @@ export const FIELDS = {
   'event.kind': { schema: { enum: ['alert', 'event'] }, required: true, meaning: 'alert: an admin should act.' },
   'event.module': { schema: { const: 'gpuctl' }, required: true, meaning: 'Always gpuctl.' },
   'event.outcome': { schema: { enum: ['success', 'failure', 'unknown'] }, required: false, meaning: 'How an act ended.' },
-  'event.reason': { schema: text, required: false, meaning: 'A reason code; see the table of reasons.' },
+  'event.reason': { schema: text, required: false, meaning: 'A code of the table of reasons, or a word that the action names.' },
   'host.name': { schema: text, required: true, meaning: 'The host that gpuctl ran on.' },
   'container.id': { schema: text, required: false, meaning: 'Full id.' },
   'container.name': { schema: text, required: false, meaning: 'Chosen by a user.' },
