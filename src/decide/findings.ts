@@ -34,7 +34,7 @@ export function observationFindings(assessment: Assessment, policy: Policy): rea
       id: 'gpu.allocation.conflict',
       severity: 'warning',
       subject: { gpu: conflict.gpuUuid, ...(conflict.migUuid === null ? {} : { mig: conflict.migUuid }) },
-      message: `${conflict.containers.length} live containers claim one device: ${conflict.containers.map((each) => each.name).join(', ')}`,
+      message: conflictMessage(conflict),
       remedy: 'stop all but one, or list a monitoring container under infrastructure',
     })),
     ...unlistedInfrastructure(assessment, policy),
@@ -46,6 +46,11 @@ export function observationFindings(assessment: Assessment, policy: Policy): rea
   ];
 }
 
+/** Whose claims meet, in one sentence. */
+export function conflictMessage({ containers }: Conflict): string {
+  return `${containers.length} live containers claim one device: ${containers.map((each) => each.name).join(', ')}`;
+}
+
 /** Anybody may set such a label and it counts for nothing; that somebody did is told all the same. */
 function unlistedInfrastructure({ snapshot }: Assessment, { infrastructureLabels = [], rulesOf }: Policy): readonly Finding[] {
   return (seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && isLive(each.state) && isAnyTrue(each, infrastructureLabels) && !rulesOf(each).infrastructure).map(({ id, name }) => ({
@@ -54,8 +59,11 @@ function unlistedInfrastructure({ snapshot }: Assessment, { infrastructureLabels
   }));
 }
 
-/** What a container's labels make of it is worked out only for those that stand in a conflict: its rules cost more than all the rest. */
-function conflictsIn({ snapshot, gpus, claims: { claims } }: Assessment, policy: Policy): readonly Conflict[] {
+/**
+ * Devices that several live containers claim, infrastructure left out. What a container's labels make of it is worked out
+ * only for those that stand in a conflict: its rules cost more than all the rest.
+ */
+export function conflictsIn({ snapshot, gpus, claims: { claims } }: Assessment, policy: Policy): readonly Conflict[] {
   const contested = new Set(decideConflicts(gpus, claims).flatMap(({ containers }) => containers.map(({ id }) => id)));
   if (contested.size === 0) return [];
   const infrastructure = new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && contested.has(each.id) && policy.rulesOf(each).infrastructure).map(({ id }) => id));

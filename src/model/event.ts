@@ -20,7 +20,7 @@ export const EVENTS = {
   'observe.partial': { level: 'warn', alert: true, meaning: 'A source told only part; `gpuctl.missing` lists what it lacks.' },
   'gpu.allocation.observed': { level: 'info', alert: false, meaning: 'A container was seen to hold a device for the first time.' },
   'gpu.allocation.released': { level: 'info', alert: false, meaning: 'An allocation was released; `event.reason` is gone, hold-expired or no-hold.' },
-  'gpu.allocation.conflict': { level: 'warn', alert: true, meaning: 'Not written yet: that two live containers claim one device is the condition of this id (`gpu.condition.raised`).' },
+  'gpu.allocation.conflict': { level: 'warn', alert: false, meaning: 'A container was seen for the first time to hold a device that other live ones claim as well; `gpuctl.containers` lists all of them. While that lasts it is the condition of this name, which is the alert.' },
   'gpu.health_check': { level: 'info', alert: false, meaning: 'One a device, of each `health-check` and `release-stale`; `gpu.verdict` is clean, orphans, dirty, faulty (an alert) or unknown.' },
   'gpu.condition.raised': { level: 'warn', alert: true, meaning: 'A lasting finding began; `event.reason` is its id, `gpuctl.change` the number of the change, once in each ledger.' },
   'gpu.condition.changed': { level: 'warn', alert: false, meaning: 'A lasting finding became worse (an alert) or less bad; `gpuctl.before` and `gpuctl.severity` say how bad.' },

@@ -2,6 +2,7 @@ import { type Assessment, assess, type Policy } from '../decide/assess.ts';
 import type { Budget, Trip } from '../decide/breaker.ts';
 import { foldReading } from '../decide/clock.ts';
 import { resolveReference } from '../decide/device-reference.ts';
+import { conflictMessage, conflictsIn } from '../decide/findings.ts';
 import { decideInventory, inventoryNamed, lostNamed } from '../decide/inventory.ts';
 import { type Lesson, learnFrom } from '../decide/learn.ts';
 import { settlingResets, withGapsOf } from '../decide/xid.ts';
@@ -163,7 +164,8 @@ function remember(pass: Pass, assessment: Assessment): void {
   const news = decideInventory(assessment.history.inventory ?? [], assessment.snapshot.driver);
   if (news !== null) ledger.recordInventory?.(news, at);
   rememberKernelLog(pass, assessment);
-  for (const allocation of ledger.recordObservation(engine, claims, owners, at)) {
+  const observed = ledger.recordObservation(engine, claims, owners, at);
+  for (const allocation of observed) {
     sink.emit({
       action: 'gpu.allocation.observed',
       message: `container ${allocation.containerName} holds ${allocation.migUuid ?? allocation.gpuUuid}`,
@@ -171,6 +173,16 @@ function remember(pass: Pass, assessment: Assessment): void {
       gpu: { uuid: allocation.gpuUuid, mig: allocation.migUuid },
       ...(allocation.owner === null ? {} : { user: allocation.owner }),
     });
+  }
+  if (observed.length > 0) tellConflicts(pass, assessment, new Set(observed.map(({ containerId, gpuUuid }) => `${containerId} ${gpuUuid}`)));
+}
+
+/** Those that a container brought about whose hold was first seen now. `fresh`: container and GPU. */
+function tellConflicts({ parts: { policy, sink } }: Pass, assessment: Assessment, fresh: ReadonlySet<string>): void {
+  for (const conflict of conflictsIn(assessment, policy)) {
+    const { gpuUuid, migUuid, containers } = conflict;
+    if (!containers.some(({ id }) => fresh.has(`${id} ${gpuUuid}`))) continue;
+    sink.emit({ action: 'gpu.allocation.conflict', message: conflictMessage(conflict), gpu: { uuid: gpuUuid, mig: migUuid }, facts: { containers: containers.map(({ id, name }) => ({ id, name })) } });
   }
 }
 

@@ -11,7 +11,7 @@ import type { History } from '../../../src/model/history.ts';
 import { read } from '../../../src/model/reading.ts';
 import { type Bench, type BenchOptions, benchOf, type KeptAct, memoryLedger, passOptions } from '../../property/ports.ts';
 import type { HostState } from '../../property/host.ts';
-import { allocation, GONE, GPU0, GPU1, gpuState, historyOf, HOUR, hostOf, JOB, NOW, orphan, runningJob, stopped } from '../decide/good-case.ts';
+import { allocation, GONE, GPU0, GPU1, gpuState, historyOf, HOUR, hostOf, JOB, NOW, orphan, runningJob, stopped, STRANGE } from '../decide/good-case.ts';
 
 interface Run {
   readonly report: PassReport;
@@ -216,6 +216,16 @@ describe('what a pass learns', () => {
     const one = await run({ containers: [runningJob(asking)] }, { history_: { knownContainerIds: [] } });
     expect(one.bench.ledger.history().allocations).toMatchObject([{ containerId: JOB, gpuUuid: GPU0, releasedAt: null }]);
     expect(events(one, 'gpu.allocation.observed')).toHaveLength(1);
+  });
+
+  it('is told where it makes a conflict, once, with all whose claims meet', async () => {
+    const other = runningJob({ ...asking, id: GONE, name: 'other' });
+    const one = await run({ containers: [runningJob(asking), other] }, { history_: { knownContainerIds: [] } });
+    expect(events(one, 'gpu.allocation.conflict')).toMatchObject([{ message: '2 live containers claim one device: job, other', gpu: { uuid: GPU0, mig: null }, facts: { containers: [{ id: JOB, name: 'job' }, { id: GONE, name: 'other' }] } }]);
+    const { ledger } = one.bench;
+    expect(events(await run({ containers: [runningJob(asking), other] }, { ledger }), 'gpu.allocation.conflict')).toEqual([]);
+    const third = runningJob({ ...asking, id: STRANGE, name: 'third' });
+    expect(events(await run({ containers: [runningJob(asking), other, third] }, { ledger }), 'gpu.allocation.conflict')).toHaveLength(1);
   });
 
   it('is nothing from one that is not', async () => {

@@ -82,5 +82,5 @@ export function memory(): AdminParts['ledger'] & { rows: Told[]; debts: OwedAler
   return ledger;
 }
 
-export const conflict: GpuctlEvent = { action: 'gpu.allocation.conflict', message: 'two live containers claim one device', gpu: { uuid: 'GPU-1' } };
+export const conflict: GpuctlEvent = { action: 'gpu.allocation.conflict', alert: true, message: 'two live containers claim one device', gpu: { uuid: 'GPU-1' } };
 export const ended: GpuctlEvent = { action: 'pass.ended', message: 'ended' };
