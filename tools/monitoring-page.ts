@@ -43,8 +43,8 @@ read, which is not the same as none.
 Notices to admins: a condition is told when it is raised and when it becomes worse; while it is open, again when \`notify.cooldown\`
 has passed. When it clears, its cool-down ends, and a relapse is told at once. Any alert that a sink did not take, or that a
 killed pass had not told yet, is offered to it again by each pass for a day, with its instant.
-Where systemd's timers start the jobs, run \`gpuctl schedule install --systemd\` after a change of the sinks: the units may use the
-network only where a sink needs it.
+Where systemd's timers or the daemon start the jobs, run \`gpuctl schedule install --systemd\` or \`--daemon\` after a change of the
+sinks: the units may use the network only where a sink needs it (\`gpuctl schedule check\` says where that is so).
 
     notify: { admin: [{ mail: admin@example.org }, { webhook: https://example.org/hook, format: slack }, { exec: /usr/local/bin/alert }] }
 

@@ -273,12 +273,13 @@ function addSchedule(program: Command): void {
   const schedule = program.command('schedule').description('when the jobs run, and what starts them');
   addScheduleViews(schedule);
   schedule.command('install')
-    .description('write the schedule for cron or systemd, after showing what changes')
+    .description('write the schedule for cron, timers or the daemon, after showing what changes')
     .option('--cron', 'as /etc/cron.d/gpuctl')
     .option('--systemd', 'as units and timers in /etc/systemd/system')
+    .option('--daemon', 'as one service in /etc/systemd/system, for a host whose cron and timers are not wanted')
     .option('--dry-run', 'show what would change; do nothing')
     .option('--yes', 'on a terminal: do not ask')
-    .action(async (options: { cron?: boolean; systemd?: boolean }, command: Command) => {
+    .action(async (options: { cron?: boolean; systemd?: boolean; daemon?: boolean }, command: Command) => {
       const { scheduleInstallCommand } = await import('./commands/schedule-install.ts');
       await run(scheduleInstallCommand(options), command);
     });

@@ -2,7 +2,7 @@ import type { Finding } from '../model/finding.ts';
 import type { InstalledSchedule, ScheduledCommand } from '../model/schedule.ts';
 import { printable } from '../model/text.ts';
 import { JOBS } from './jobs.ts';
-import { CRON_FILE, DAEMON_UNIT, isOwn, TIMERS, UNIT_FOLDER } from './own-files.ts';
+import { CRON_FILE, DAEMON_UNIT, isOwn, SLICE, TIMERS, UNIT_FOLDER } from './own-files.ts';
 
 /** What starts the jobs of this host. More than one of them: they get in each other's way. */
 export interface Active {
@@ -47,8 +47,14 @@ function staleFiles({ places, enabled }: InstalledSchedule, wanted: Wanted): rea
     if (place.state === 'other') return [finding('schedule.foreign', `${path} ${printable(place.why)}`, 'look at it; gpuctl does not touch it')];
     if (!isOwn(place)) return [finding('schedule.foreign', `${path} was not written by gpuctl`, 'look at it; gpuctl does not touch it')];
     if (place.text === text) return [];
-    return [finding('schedule.stale', `${path} is not what the configuration asks for`, `gpuctl schedule install --${path === CRON_FILE ? 'cron' : 'systemd'}`, path === CRON_FILE || enabled.size > 0 ? 'warning' : 'info')];
+    return [finding('schedule.stale', `${path} is not what the configuration asks for`, `gpuctl schedule install --${starterOf(path, enabled)}`, path === CRON_FILE || enabled.size > 0 ? 'warning' : 'info')];
   });
+}
+
+/** Who is to write it anew. */
+function starterOf(path: string, enabled: InstalledSchedule['enabled']): 'cron' | 'systemd' | 'daemon' {
+  if (path === CRON_FILE) return 'cron';
+  return enabled.has(DAEMON_UNIT) && (path.endsWith(`/${DAEMON_UNIT}`) || path.endsWith(`/${SLICE}`)) ? 'daemon' : 'systemd';
 }
 
 function incompleteTimers({ enabled }: InstalledSchedule): readonly Finding[] {

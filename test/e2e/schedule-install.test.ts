@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { asUser, expectValidEvents, GPUCTL, REPOSITORY } from '../cli/workbench.ts';
@@ -85,6 +85,24 @@ describe('gpuctl schedule install --systemd', () => {
     expect(room.run(GPUCTL, 'schedule', 'install', '--cron')).toMatchObject({ status: 0 });
     expect(withSystemd(room, GPUCTL, 'schedule', 'install', '--systemd')).toMatchObject({ status: 2, stderr: expect.stringContaining('started by cron') });
     expect(readdirSync(room.unitFolder)).toEqual([]);
+  });
+});
+
+describe('gpuctl schedule install --daemon', () => {
+  it('writes and starts the daemon alone, and again where the configuration asks for something else', () => {
+    const room = makeRoom();
+    expect(withSystemd(room, GPUCTL, 'schedule', 'install', '--daemon')).toMatchObject({ status: 0, stderr: '' });
+    expect(readdirSync(room.unitFolder).toSorted()).toEqual(['gpuctl-daemon.service', 'gpuctl.slice']);
+    expect(room.read('system/gpuctl-daemon.service')).toBe(readFileSync(join(REPOSITORY, 'systemd', 'gpuctl-daemon.service'), 'utf8'));
+    mkdirSync(join(room.unitFolder, 'multi-user.target.wants'));
+    symlinkSync('/etc/systemd/system/gpuctl-daemon.service', join(room.unitFolder, 'multi-user.target.wants', 'gpuctl-daemon.service'));
+    expect(withSystemd(room, GPUCTL, 'schedule', 'install', '--daemon')).toMatchObject({ status: 0, stdout: 'Nothing to do.\n' });
+    room.config('version: 1\nnotify: { admin: [{ webhook: "https://example.org/hook" }] }\n');
+    expect(room.run(GPUCTL, 'schedule', 'check').stdout).toContain('gpuctl schedule install --daemon');
+    expect(withSystemd(room, GPUCTL, 'schedule', 'install', '--daemon')).toMatchObject({ status: 0, stdout: expect.stringContaining('+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6') });
+    expect(room.read('asked')).toBe('daemon-reload\nenable --now gpuctl-daemon.service\ndaemon-reload\nrestart gpuctl-daemon.service\n');
+    expect(withSystemd(room, GPUCTL, 'schedule', 'install', '--systemd')).toMatchObject({ status: 2, stderr: expect.stringContaining('started by the daemon') });
+    for (const both of [['--daemon', '--cron'], []]) expect(room.run(GPUCTL, 'schedule', 'install', ...both)).toMatchObject({ status: 2, stderr: expect.stringContaining('one of --cron, --systemd and --daemon is needed') });
   });
 });
 

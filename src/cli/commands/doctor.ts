@@ -15,7 +15,7 @@ import { observeEngine } from '../../observe/docker/index.ts';
 import { observeCgroups, observeLock, observePlace, observeRotation } from '../../observe/doctor/index.ts';
 import { openLedger } from '../../record/ledger/open.ts';
 import { judgeInstalled } from '../../schedule/judge.ts';
-import { wantedFiles } from '../../schedule/plan.ts';
+import { wantedOn } from '../../schedule/plan.ts';
 import { engineHost, ledgerFile, observerOf, systemClock } from '../compose.ts';
 import type { Globals } from '../globals.ts';
 import { colours, renderJson } from '../render/text.ts';
@@ -33,6 +33,7 @@ export const doctorCommand: Command = async (loaded, globals) => {
 
 async function observeFacts(loaded: LoadedConfig): Promise<DoctorFacts> {
   const { config } = loaded;
+  const installed = lookAtHost();
   const { state: ledger, history } = readLedger(ledgerFile(config));
   const engine = await identify(loaded);
   const snapshot = engine === null ? null : await observerOf(config).observe();
@@ -49,7 +50,7 @@ async function observeFacts(loaded: LoadedConfig): Promise<DoctorFacts> {
     ledgerFile: ledgerFile(config), ledger,
     eventsFile: config.events.file, events: observePlace(config.events.file),
     rotated: observeRotation(config.events.file),
-    schedule: judgeInstalled(lookAtHost(), new Map([...wantedFiles(config, 'cron'), ...wantedFiles(config, 'systemd')])),
+    schedule: judgeInstalled(installed, wantedOn(installed, config)),
     configWarnings: loaded.warnings.map(renderMistake),
     configSources: loaded.sources,
   };

@@ -21,30 +21,31 @@ interface Plan {
   readonly after: readonly (readonly string[])[];
 }
 
-/** `gpuctl schedule install --cron|--systemd`: shows what changes, asks on a terminal, writes it whole or not at all. */
-export function scheduleInstallCommand({ cron = false, systemd = false }: { readonly cron?: boolean; readonly systemd?: boolean }): Command {
+/** `gpuctl schedule install --cron|--systemd|--daemon`: shows what changes, asks on a terminal, writes it whole or not at all. */
+export function scheduleInstallCommand(options: Readonly<Partial<Record<Starter, boolean>>>): Command {
   return async (loaded, globals) => {
-    if (cron === systemd) throw usage('one of --cron and --systemd is needed', 'cron for a host with a cron daemon, systemd for timers');
+    const [starter, ...others] = (['cron', 'systemd', 'daemon'] as const).filter((each) => options[each] === true);
+    if (starter === undefined || others.length > 0) throw usage('one of --cron, --systemd and --daemon is needed', 'cron for a host with a cron daemon, systemd for timers, daemon for neither');
     refuseOtherConfig(globals);
     refuseCollisions(loaded, globals);
-    const starter: Starter = cron ? 'cron' : 'systemd';
-    if (starter === 'systemd' && globals.dryRun !== true) refuseWithoutSystemd();
+    if (starter !== 'cron' && globals.dryRun !== true) refuseWithoutSystemd();
     return carryOut(() => installation(lookAtHost(), loaded.config, starter), globals);
   };
 }
 
 function installation(installed: InstalledSchedule, config: Parameters<typeof planInstall>[1], starter: Starter): Plan {
   const changes = planInstall(installed, config, starter);
-  const missing = TIMERS.filter((name) => !installed.enabled.has(name));
   if (starter === 'cron') return { changes, before: [], after: [] };
-  const timersChanged = changes.some(({ path }) => path.endsWith('.timer'));
+  const units = starter === 'daemon' ? [DAEMON_UNIT] : TIMERS;
+  const missing = units.some((name) => !installed.enabled.has(name));
+  const changed = changes.some(({ path }) => units.some((name) => path.endsWith(`/${name}`)));
   return {
     changes, before: [],
     after: [
       ...(changes.length > 0 ? [['daemon-reload']] : []),
-      ...(missing.length > 0 ? [['enable', '--now', ...TIMERS]] : []),
-      // A timer that runs keeps the times that it was started with.
-      ...(timersChanged && missing.length === 0 ? [['restart', ...TIMERS]] : []),
+      ...(missing ? [['enable', '--now', ...units]] : []),
+      // A unit that runs keeps what it was started with.
+      ...(changed && !missing ? [['restart', ...units]] : []),
     ],
   };
 }

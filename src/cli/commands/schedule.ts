@@ -5,8 +5,8 @@ import type { InstalledSchedule } from '../../model/schedule.ts';
 import { isoTime } from '../../model/time.ts';
 import { observeInstalled } from '../../observe/schedule/installed.ts';
 import { type Active, activeOf, judgeInstalled } from '../../schedule/judge.ts';
-import { OWN_PATHS } from '../../schedule/own-files.ts';
-import { wantedFiles } from '../../schedule/plan.ts';
+import { OWN_PATHS, PACKAGED_PATHS } from '../../schedule/own-files.ts';
+import { wantedOn } from '../../schedule/plan.ts';
 import { isTolerable, renderCollision } from '../../schedule/render-collision.ts';
 import { cronOf, nextRuns, type Run, slotsOf } from '../../schedule/slots.ts';
 import { offsetsIn, renderLocal } from '../../schedule/zone.ts';
@@ -38,7 +38,7 @@ export const scheduleCheckCommand: Command = async (loaded, globals) => {
   const now = Date.now();
   const { collisions, likelyMs, measured, unreadable } = globals.json === true ? checkCollisions(loaded, now) : refuseCollisions(loaded, globals, now);
   const installed = lookAtHost();
-  const findings = judgeInstalled(installed, wantedOn(installed, loaded));
+  const findings = judgeInstalled(installed, wantedOn(installed, loaded.config));
   if (globals.json === true) {
     print({
       schema: 1, collisions: collisions.map((each) => ({ kind: each.kind, jobs: [each.first, each.second], first_at: renderLocal(each.localMs), message: renderCollision(each) })),
@@ -82,13 +82,7 @@ export function isStartedByNothing(): boolean {
 
 /** What cron and systemd have on this host. */
 export function lookAtHost(): InstalledSchedule {
-  return observeInstalled({ root: HOST_ROOT, ownPaths: OWN_PATHS });
-}
-
-/** The texts of all that is installed, as the configuration asks for them. */
-function wantedOn(installed: InstalledSchedule, { config }: LoadedConfig): ReadonlyMap<string, string> {
-  const all = [...wantedFiles(config, 'cron'), ...wantedFiles(config, 'systemd')];
-  return new Map(all.filter(([path]) => installed.places.get(path)?.state !== 'absent'));
+  return observeInstalled({ root: HOST_ROOT, ownPaths: [...OWN_PATHS, ...PACKAGED_PATHS] });
 }
 
 function renderActive({ cron, timers, daemon }: Active): string {

@@ -8,8 +8,9 @@ import type { InstalledSchedule } from '../../../src/model/schedule.ts';
 import { observeInstalled } from '../../../src/observe/schedule/installed.ts';
 import { renderChange } from '../../../src/schedule/diff.ts';
 import { activeOf, isPredecessor, judgeInstalled } from '../../../src/schedule/judge.ts';
-import { CRON_FILE, DAEMON_UNIT, MARKER, OWN_PATHS, TIMERS } from '../../../src/schedule/own-files.ts';
-import { planInstall, planUninstall, wantedFiles } from '../../../src/schedule/plan.ts';
+import { CRON_FILE, DAEMON_UNIT, MARKER, OWN_PATHS, PACKAGED_FOLDER, PACKAGED_PATHS, TIMERS } from '../../../src/schedule/own-files.ts';
+import { planInstall, planUninstall, type Starter, wantedFiles, wantedOn } from '../../../src/schedule/plan.ts';
+import { renderUnits } from '../../../src/schedule/units.ts';
 
 const config = defaultConfig();
 let root = '';
@@ -24,11 +25,13 @@ function put(path: string, text: string): void {
   writeFileSync(join(root, path), text);
 }
 
-const look = (): InstalledSchedule => observeInstalled({ root, ownPaths: OWN_PATHS });
-const judge = (): readonly string[] => judgeInstalled(look(), new Map([...wantedFiles(config, 'cron'), ...wantedFiles(config, 'systemd')])).map(({ id, message }) => `${id}: ${message}`);
+const look = (): InstalledSchedule => observeInstalled({ root, ownPaths: [...OWN_PATHS, ...PACKAGED_PATHS] });
+const judge = (asked = config): readonly string[] => judgeInstalled(look(), wantedOn(look(), asked)).map(({ id, message }) => `${id}: ${message}`);
+/** With a sink that the defaults do not reach. */
+const posting: typeof config = { ...config, notify: { ...config.notify, admin: [{ kind: 'webhook', url: 'https://example.org/', format: 'generic' }] } };
 
-function install(starter: 'cron' | 'systemd'): number {
-  const changes = planInstall(look(), config, starter);
+function install(starter: Starter, asked = config): number {
+  const changes = planInstall(look(), asked, starter);
   for (const change of changes) applyFileChange(change, root);
   return changes.length;
 }
@@ -126,6 +129,35 @@ describe('what is installed', () => {
   });
 });
 
+describe('a unit of the package', () => {
+  /** As `dpkg` leaves them, and somebody enables them. */
+  function unpack(...enabled: readonly string[]): void {
+    for (const [name, text] of Object.entries(renderUnits(config))) put(`${PACKAGED_FOLDER}/${name}`, text);
+    enable(...enabled);
+  }
+
+  it('is in order where it is enabled and does what the configuration asks for, and nobody’s business where it is not enabled', () => {
+    unpack(DAEMON_UNIT);
+    expect([judge(), activeOf(look())]).toEqual([[], { cron: false, timers: false, daemon: true }]);
+    expect(judgeInstalled(look(), wantedOn(look(), posting)).map(({ message, remedy }) => [message, remedy])).toEqual([[`${PACKAGED_FOLDER}/gpuctl-daemon.service is not what the configuration asks for`, 'gpuctl schedule install --daemon']]);
+  });
+
+  it('that is a timer brings its service with it', () => {
+    unpack(...TIMERS);
+    expect(judge()).toEqual([]);
+    const later = { ...config, schedule: { ...config.schedule, sample: '4-59/5 * * * *' } };
+    expect(judge(later)).toEqual([`schedule.stale: ${PACKAGED_FOLDER}/gpuctl-sample.timer is not what the configuration asks for`]);
+    expect(judge(posting).toSorted()).toEqual(TIMERS.map((name) => `schedule.stale: ${PACKAGED_FOLDER}/${name.replace('.timer', '.service')} is not what the configuration asks for`).toSorted());
+  });
+
+  it('counts no more where another lies before it', () => {
+    unpack(DAEMON_UNIT);
+    expect(install('daemon', posting)).toBe(2);
+    expect([judge(posting), judge()]).toEqual([[], ['schedule.stale: /etc/systemd/system/gpuctl-daemon.service is not what the configuration asks for']]);
+    expect(readdirSync(join(root, '/etc/systemd/system')).toSorted()).toEqual([DAEMON_UNIT, 'gpuctl.slice', 'multi-user.target.wants']);
+  });
+});
+
 describe('a script that gpuctl replaces', () => {
   it.each(['/opt/x/check-idle-containers.sh', 'bash /srv/cleanup-stale-gpu-allocations', 'python3 gpu_idle_check.py', 'cd /x && ./container-runtime-limit.py'])('is recognised: %s', (command) => {
     expect(isPredecessor(command)).toBe(true);
@@ -164,6 +196,9 @@ describe('an installation', () => {
     rmSync(join(root, CRON_FILE));
     enable(DAEMON_UNIT);
     expect(() => planInstall(look(), config, 'cron')).toThrow('the jobs are started by the daemon already');
+    expect(() => planInstall(look(), config, 'systemd')).toThrow('the jobs are started by the daemon already');
+    enable(...TIMERS);
+    expect(() => planInstall(look(), config, 'daemon')).toThrow('the jobs are started by systemd timers already');
   });
 
   it('leaves a file that gpuctl did not write', () => {
