@@ -13,8 +13,10 @@ import { runtimeGiven, runtimeSince } from './runtime.ts';
 export interface OutlookFacts {
   readonly container: InspectedContainer;
   readonly standing: Standing;
+  /** It holds a device now, or the ledger says so: there is something to release. */
+  readonly holds: boolean;
   readonly rules: LimitRules;
-  readonly policy: Pick<LimitPolicy, 'configured' | 'createdTimeoutMs' | 'highDemand' | 'idlePercents' | 'runtimeCounts' | 'runtimePercents' | 'youngMs'>;
+  readonly policy: Pick<LimitPolicy, 'allLeftovers' | 'configured' | 'createdTimeoutMs' | 'highDemand' | 'idlePercents' | 'runtimeCounts' | 'runtimePercents' | 'youngMs'>;
   /** Idle time-outs are shorter now. */
   readonly highDemand: boolean;
   /** Null: it was not sampled in this run yet. */
@@ -57,11 +59,11 @@ export interface Prospect {
 export function decideOutlook(facts: OutlookFacts): readonly Prospect[] {
   const { state } = facts.container;
   if (isLive(state)) return [idleProspect(facts), runtimeProspect(facts)];
-  return state === 'created' ? [removalProspect(facts)] : [releaseProspect(facts), removalProspect(facts)];
+  return state === 'created' || !facts.holds ? [removalProspect(facts)] : [releaseProspect(facts), removalProspect(facts)];
 }
 
 /** Why nothing at all is done to this container; null: something may be. */
-function shelter({ standing }: OutlookFacts, configured: boolean): ReasonCode | null {
+function shelter({ standing }: Pick<OutlookFacts, 'standing'>, configured: boolean): ReasonCode | null {
   if (standing === 'protected') return 'protected';
   if (standing === 'unknown') return 'claims-unknown';
   if (standing !== 'managed') return 'not-managed';
@@ -121,8 +123,12 @@ function releaseProspect(facts: OutlookFacts): Prospect {
   const ms = facts.rules.gpuHoldAfterStopMs;
   const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
   if (facts.standing === 'protected') return { ...base, at: null, why: 'protected' };
+  if (ms === 0) return { ...base, at: facts.now, why: null };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
 }
+
+/** The engine is at it, or has failed at it. */
+const UNREMOVABLE: Readonly<Partial<Record<InspectedContainer['state'], ReasonCode>>> = { dead: 'dead-container', removing: 'being-removed' };
 
 /** A stopped container goes after the longer of its holds: its device is released first. */
 function removalProspect(facts: OutlookFacts): Prospect {
@@ -130,7 +136,8 @@ function removalProspect(facts: OutlookFacts): Prospect {
   const neverStarted = container.state === 'created';
   const ms = neverStarted ? policy.createdTimeoutMs : longer(rules.containerHoldAfterStopMs, rules.gpuHoldAfterStopMs);
   const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
-  const never = container.state === 'dead' || container.state === 'removing' ? 'dead-container' : shelter(facts, policy.configured.limits || policy.configured.leftovers);
+  const standing = policy.allLeftovers && (facts.standing === 'unclaimed' || facts.standing === 'unknown') ? 'managed' : facts.standing;
+  const never = UNREMOVABLE[container.state] ?? shelter({ standing }, policy.configured.limits || policy.configured.leftovers);
   if (never !== null) return { ...base, at: null, why: never };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
 }

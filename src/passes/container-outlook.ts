@@ -3,7 +3,7 @@ import type { Assessment } from '../decide/assess.ts';
 import type { LimitPolicy } from '../decide/limit-rules.ts';
 import { claimingIds, claimsNow, standingOf } from '../decide/managed.ts';
 import { decideOutlook, type Prospect } from '../decide/outlook.ts';
-import type { InspectedContainer } from '../model/container.ts';
+import { type InspectedContainer, isLive } from '../model/container.ts';
 import { seen } from '../model/observation.ts';
 import { REASONS } from '../model/reason.ts';
 import { isoTime } from '../model/time.ts';
@@ -33,17 +33,19 @@ export function describing(latest: Assessment, { ledger, policy, nextRun }: Outl
   const highDemand = isDemandHigh(latest, infrastructure, policy.highDemand.atPercent);
   return async (container) => {
     const rules = policy.rulesOf(container, now);
-    const claims = claimsNow(container, latest, claiming);
-    const managed = claims === false && once.has(container.id) ? true : claims;
+    // That it once claimed a device counts for its removal alone, as in the rounds.
+    const claims = !isLive(container.state) && once.has(container.id) ? true : claimsNow(container, latest, claiming);
+    const held = latest.claims.claims.filter((claim) => claim.containerId === container.id && !claim.released);
     const clock = clocks.find((each) => each.containerId === container.id && each.startedAt === container.startedAt) ?? null;
     const prospects = decideOutlook({
       container, rules, policy, highDemand, clock, wishes, now,
-      standing: standingOf(managed, rules), firstStartAt: firstStarts.get(container.id) ?? null, firstPassAt: latest.history.firstPassAt,
+      standing: standingOf(claims, rules), firstStartAt: firstStarts.get(container.id) ?? null, firstPassAt: latest.history.firstPassAt,
+      holds: held.length > 0 || latest.history.allocations.some((each) => each.containerId === container.id && each.releasedAt === null),
       warnings, ...(latest.history.clock !== undefined && { hostClock: latest.history.clock }),
     });
     return {
       id: container.id, name: container.name, state: container.state, owner: rules.owner,
-      devices: [...new Set(latest.claims.claims.filter((claim) => claim.containerId === container.id && !claim.released).map((claim) => claim.migUuid ?? claim.gpuUuid))],
+      devices: [...new Set(held.map((claim) => claim.migUuid ?? claim.gpuUuid))],
       prospects: (await Promise.all(prospects.map(dated))).map(prospectReport),
       warnings: warnings.filter((each) => each.containerId === container.id).map(({ kind, stage, at }) => ({ kind, stage, at: isoTime(at) })),
       keep_alive_max_ms: rules.keepAliveMaxMs,

@@ -15,13 +15,13 @@ const rules: LimitRules = {
   keepUntilAt: null, exemptFromIdle: null, exemptFromRuntime: null, protected: false, infrastructure: false,
 };
 const policy: OutlookFacts['policy'] & Pick<LimitPolicy, 'configured'> = {
-  configured: { limits: true, leftovers: false }, createdTimeoutMs: 30 * MINUTE_MS, highDemand: { atPercent: 80, factor: 0.5 }, idlePercents: [80, 95], runtimePercents: [75, 90], runtimeCounts: 'since-first-start', youngMs: 30 * MINUTE_MS,
+  allLeftovers: false, configured: { limits: true, leftovers: false }, createdTimeoutMs: 30 * MINUTE_MS, highDemand: { atPercent: 80, factor: 0.5 }, idlePercents: [80, 95], runtimePercents: [75, 90], runtimeCounts: 'since-first-start', youngMs: 30 * MINUTE_MS,
 };
 const running = container({ state: 'running', startedAt: NOW - 10 * HOUR_MS });
 const clock = { containerId: running.id, startedAt: running.startedAt, last: { at: NOW - MINUTE_MS }, samples: 9, consecutiveIdle: 4, idleMs: 20 * MINUTE_MS, activeAt: NOW - 21 * MINUTE_MS } as unknown as IdleClock;
 
 function outlook(changed: Partial<OutlookFacts> = {}): readonly Prospect[] {
-  return decideOutlook({ container: running, standing: 'managed', rules, policy, highDemand: false, clock, firstStartAt: NOW - 20 * HOUR_MS, firstPassAt: 0, warnings: [], wishes: [], now: NOW, ...changed });
+  return decideOutlook({ container: running, standing: 'managed', holds: true, rules, policy, highDemand: false, clock, firstStartAt: NOW - 20 * HOUR_MS, firstPassAt: 0, warnings: [], wishes: [], now: NOW, ...changed });
 }
 
 const inMinutes = (prospect: Prospect | undefined): number | string | null => (prospect === undefined || prospect.at === null ? (prospect?.why ?? null) : (prospect.at - NOW) / MINUTE_MS);
@@ -165,7 +165,7 @@ describe('what is to come for a stopped container', () => {
     const held = { container: stopped, rules: { ...rules, gpuHoldAfterStopMs: null } };
     expect([of('gpu-release', held), of('removal', held)]).toEqual(['hold-never', 'hold-never']);
     expect([of('gpu-release', { container: stopped, standing: 'protected' }), of('removal', { container: stopped, standing: 'protected' })]).toEqual(['protected', 'protected']);
-    expect([of('removal', { container: { ...stopped, state: 'dead' } }), of('removal', { container: { ...stopped, state: 'removing' } })]).toEqual(['dead-container', 'dead-container']);
+    expect([of('removal', { container: { ...stopped, state: 'dead' } }), of('removal', { container: { ...stopped, state: 'removing' } })]).toEqual(['dead-container', 'being-removed']);
     expect(of('removal', { container: stopped, rules: { ...rules, containerHoldAfterStopMs: null } })).toBe('hold-never');
   });
 
