@@ -115,8 +115,9 @@ function gpus({ driver: seen }: DoctorFacts): readonly Check[] {
 function persistence({ driver: seen }: DoctorFacts): Check {
   const all = seen.state === 'failed' ? [] : seen.value.gpus;
   if (all.length === 0) return warning('persistence', 'not known: no GPU was seen', 'see nvidia-smi above');
-  const off = all.filter((gpu) => known(gpu.persistence) === false).map((gpu) => gpu.pciBusId);
-  if (off.length === 0) return ok('persistence', 'on, so that nvidia-smi answers at once');
+  const of = (mode: boolean | null): readonly string[] => all.filter((gpu) => known(gpu.persistence) === mode).map((gpu) => gpu.pciBusId);
+  const [off, untold] = [of(false), of(null)];
+  if (off.length === 0) return ok('persistence', untold.length === 0 ? 'on, so that nvidia-smi answers at once' : `nvidia-smi does not tell it of ${untold.join(', ')}`);
   return warning('persistence', `off on ${off.join(', ')}: each call of nvidia-smi initialises the board`, 'systemctl enable --now nvidia-persistenced');
 }
 

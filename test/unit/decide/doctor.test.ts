@@ -98,8 +98,9 @@ describe('what doctor makes of a host', () => {
     expect(check('gpus', { driver: failed('timeout', 'late') })).toBeUndefined();
   });
 
-  it('a mode that a board does not tell is not off', () => {
-    expect(check('persistence', { driver: complete(gpuWith({ persistence: unsupported })) })?.verdict).toBe('ok');
+  it('a mode that a board does not tell is not off, and not on either', () => {
+    expect(check('persistence', { driver: complete(gpuWith({ persistence: unsupported })) })).toMatchObject({ verdict: 'ok', message: 'nvidia-smi does not tell it of 00000000:3b:00.0' });
+    expect(check('persistence', { driver: complete({ ...driver, attachedGpus: 2, gpus: [offAt('a'), { ...gpu, persistence: unsupported }] }) })?.message).toMatch(/^off on a:/);
   });
 
   it('a driver that tells neither its version nor how many are attached is asked no more of', () => {
