@@ -69,7 +69,7 @@ export interface History {
   readonly acceptedContainerIds?: readonly string[];
   /** Open ones, and released ones whose container the engine still had when last asked. */
   readonly allocations: readonly Allocation[];
-  /** Of the last 24 hours and longer. */
+  /** Of the last seven days, and the last one of each board however old it is: a cool-down may be longer. */
   readonly resets: readonly ResetRecord[];
   readonly quarantined: readonly string[];
   readonly resetWants: readonly ResetWant[];

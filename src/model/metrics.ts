@@ -21,7 +21,7 @@ export interface DeviceMetrics {
   readonly name: string | null;
   /** Those that the driver gave. */
   readonly readings: readonly NumericReading[];
-  /** Compute processes on it; null: not known. */
+  /** Processes that the driver lists on it, those that only draw included; null: not known. */
   readonly processes: number | null;
   /** Open allocations, those of its MIG devices included. */
   readonly allocations: number;
@@ -29,7 +29,7 @@ export interface DeviceMetrics {
   readonly resetWanted: boolean;
   /** Resets tried in the last 24 hours. */
   readonly resetsInDay: number;
-  /** Milliseconds since 1970 UTC; null: none in the last seven days. */
+  /** Milliseconds since 1970 UTC; null: the ledger knows of none. */
   readonly lastResetAt: number | null;
 }
 

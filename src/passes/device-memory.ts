@@ -9,7 +9,7 @@ export interface DeviceMemory {
   readonly inventory: { readonly bus_id: string; readonly name: string; readonly first_seen_at: string; readonly missing_since: string | null } | null;
   /** Null: no reset is wanted. */
   readonly reset_wanted: { readonly reason: string; readonly since: string } | null;
-  /** Of the last days, oldest first. */
+  /** Of the last seven days, and the last one however old it is; oldest first. */
   readonly resets: readonly { readonly at: string; readonly succeeded: boolean }[];
   readonly quarantined: boolean;
   /** What resets took away and nobody has put back. */

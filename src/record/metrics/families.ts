@@ -66,7 +66,7 @@ function ledgerFamilies(devices: readonly DeviceMetrics[]): readonly Family[] {
     gauge('gpuctl_gpu_quarantined', '1: it was reset too often and is not reset again.', of(({ quarantined }) => Number(quarantined))),
     gauge('gpuctl_gpu_reset_wanted', '1: it should be reset and waits for a moment when nothing refers to it.', of(({ resetWanted }) => Number(resetWanted))),
     gauge('gpuctl_gpu_resets_last_day', 'Resets tried in the 24 hours before the pass.', of(({ resetsInDay }) => resetsInDay)),
-    gauge('gpuctl_gpu_last_reset_timestamp_seconds', 'When it was last reset; missing where that is more than seven days ago.', of(({ lastResetAt }) => (lastResetAt === null ? null : lastResetAt / 1000))),
+    gauge('gpuctl_gpu_last_reset_timestamp_seconds', 'When it was last reset; missing where the ledger knows of no reset.', of(({ lastResetAt }) => (lastResetAt === null ? null : lastResetAt / 1000))),
   ];
 }
 
