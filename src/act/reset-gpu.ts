@@ -21,8 +21,8 @@ interface Reset {
 /**
  * Resets exactly one GPU, named by its bus id, and verifies that it came back as it was; settings that are not as before
  * are put back. Where only nvidia-persistenced is in the way, persistence is turned off for this GPU and on again
- * afterwards. Each step is in the journal before it is taken. After a call that hung no other one is made: what it owes
- * stays in the journal for the next pass. Rejects only with what the journal throws.
+ * afterwards. Each step is in the journal before it is taken. Where a reset hung, or turning persistence off for one, no
+ * other call is made: what is owed stays in the journal for the next pass. Rejects only with what the journal throws.
  */
 export async function resetGpu(parts: ResetParts, target: GpuTarget, before: Gpu, journal: ResetJournal): Promise<ActResult> {
   const reset: Reset = { parts, target, before, journal };

@@ -44,7 +44,7 @@ export interface ArchiveClient {
   putArchive(id: string, folder: string, tar: Buffer): Promise<EngineReply<null>>;
 }
 
-/** The two ways to change a container. A status other than 204 is a problem that carries it: 304 has stopped already, 404 is gone, 409 conflicts. */
+/** The two ways to change a container. A status other than 204 and 200 is a problem that carries it: 304 has stopped already, 404 is gone, 409 conflicts. */
 export interface ContainerCommands {
   /** Answers when the container has stopped; its deadline is the grace, in seconds, and that of a call. */
   stop(id: string, graceS: number): Promise<EngineReply<null>>;

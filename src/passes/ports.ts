@@ -83,7 +83,7 @@ export interface PassRecord {
 
 /** What gpuctl remembers between passes. Every method is durable when it returns; every method may throw LedgerError. */
 export interface Ledger {
-  /** True: a corrupt file was set aside when this ledger was opened; the new name is in `setAside`. */
+  /** The name that a damaged file was set aside under when this ledger was opened; null: none was. */
   readonly setAside: string | null;
   history(): History;
   /** Proves that the ledger can be written; called before anything is acted on. */

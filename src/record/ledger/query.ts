@@ -26,13 +26,11 @@ export function queryHistory(file: string, since: number): HistoryAnswer {
   return { happenings: unreadable === null ? (ledger ?? []) : null, unreadable };
 }
 
-/** The container's owner as the allocation that was current then, or last, names it. */
-const OWNER = '(SELECT owner FROM allocations WHERE container_id = :id ORDER BY number DESC LIMIT 1)';
-
+/** The owner of a process or an allocation is the one whom the last allocation of its container names. */
 function actsIn(store: Store, since: number): readonly Happening[] {
   const rows = store.prepare(`
     SELECT begun_at AS at, ifnull(job, '?') AS job, verb, target, result, reason, detail,
-      ${OWNER.replace(':id', "json_extract(target, '$.containerId')")} AS owner
+      (SELECT owner FROM allocations WHERE container_id = json_extract(target, '$.containerId') ORDER BY number DESC LIMIT 1) AS owner
     FROM acts LEFT JOIN passes ON passes.id = pass_id WHERE begun_at >= ? ORDER BY number`).all(since);
   return rows.map((row) => {
     const target = JSON.parse(String(row['target'])) as Target;
