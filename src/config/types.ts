@@ -1,7 +1,5 @@
 import type { InferOutput } from 'valibot';
-import type { exemptionSchema } from './limits-schema.ts';
 import type { configSchema } from './schema.ts';
-export type { LimitKey, Limits } from './limit-fields.ts';
 
 /** Readonly all the way down. */
 export type Deep<T> = T extends readonly unknown[]
@@ -13,9 +11,6 @@ export type Deep<T> = T extends readonly unknown[]
  * Keys are those of the file in camelCase, with their unit.
  */
 export type Config = Deep<InferOutput<typeof configSchema>>;
-
-/** One exemption that is well formed; whether it is live depends on the time. `untilAt` is exclusive. */
-export type Exemption = Deep<InferOutput<typeof exemptionSchema>>;
 
 /** Where a value was written. Lines count from 1. */
 export interface Origin {

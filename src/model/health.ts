@@ -34,7 +34,6 @@ export interface HealthReadings {
   readonly hwSlowdown: Reading<boolean>;
   readonly hwThermalSlowdown: Reading<boolean>;
   readonly hwPowerBrake: Reading<boolean>;
-  readonly swThermalSlowdown: Reading<boolean>;
   readonly swPowerCapUs: Reading<number>;
   readonly swThermalSlowdownUs: Reading<number>;
   readonly hwThermalSlowdownUs: Reading<number>;

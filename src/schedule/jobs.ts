@@ -17,8 +17,6 @@ export const JOBS: readonly Job[] = [
   { name: 'sample', mutates: false, summary: 'record the activity of containers and devices' },
 ];
 
-export const MUTATING: readonly JobName[] = JOBS.filter((job) => job.mutates).map((job) => job.name);
-
 /** What a pass may take as a whole; it ends by itself then. */
 export const PASS_DEADLINE_MS = 10 * 60_000;
 /** No scheduled pass acts on a host that has been up for less: engine, driver and containers are still starting. */

@@ -1,7 +1,7 @@
 import type { Container, ContainerState, EngineAnswer, InspectedContainer } from '../../src/model/container.ts';
 import type { Gpu, GpuProcess, GpuProcessType } from '../../src/model/device.ts';
 import { complete, failed, observed, type Observed } from '../../src/model/observation.ts';
-import type { HostProcess, NodeHolder, PresentProcess, ProcessIdentity, Shim } from '../../src/model/process.ts';
+import type { HostProcess, NodeHolder, PresentProcess, Shim } from '../../src/model/process.ts';
 import { absent, misread, read, type Reading, unsupported } from '../../src/model/reading.ts';
 import type { ProcessLook, Snapshot } from '../../src/model/snapshot.ts';
 
@@ -89,10 +89,6 @@ export function gpuUuid(n: number): string {
 
 export function migUuid(gpu: number, n: number): string {
   return `MIG-${gpu.toString(16).repeat(8)}-0000-4000-9000-${n.toString(16).repeat(12)}`;
-}
-
-export function identityOf(host: HostState, { pid, startTicks }: ProcessState): ProcessIdentity {
-  return { pid, startTicks, bootId: host.bootId };
 }
 
 function reading(word: Word): Reading<boolean> {

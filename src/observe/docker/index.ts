@@ -1,4 +1,4 @@
 export { observeAnswers } from './answers.ts';
-export { inspectContainers, type InspectRequest } from './containers.ts';
-export { observeEngine, sameEngine, type EngineFacts } from './identity.ts';
-export { listContainers, type ContainerList, type ListedContainer } from './list.ts';
+export { inspectContainers } from './containers.ts';
+export { observeEngine, sameEngine } from './identity.ts';
+export { listContainers, type ContainerList } from './list.ts';

@@ -37,7 +37,6 @@ export function readHealth(block: XmlElement): HealthReadings {
     hwSlowdown: reason(block, 'hw_slowdown'),
     hwThermalSlowdown: reason(block, 'hw_thermal_slowdown'),
     hwPowerBrake: reason(block, 'hw_power_brake_slowdown'),
-    swThermalSlowdown: reason(block, 'sw_thermal_slowdown'),
     swPowerCapUs: counter(block, 'sw_power_cap'),
     swThermalSlowdownUs: counter(block, 'sw_therm_slowdown'),
     hwThermalSlowdownUs: counter(block, 'hw_therm_slowdown'),

@@ -39,11 +39,6 @@ export async function withShims(first: Observed<ListedProcesses>, root = '/proc'
   return observed({ ...first.value.view, shims: seen(shims) ?? [] }, [...first.value.missing, ...gapsOf(shims)]);
 }
 
-/** Both halves at once. */
-export async function observeProcesses(listedPids: readonly number[], root = '/proc'): Promise<Observed<ProcessView>> {
-  return withShims(await observeListedProcesses(listedPids, root), root);
-}
-
 /** A few processes and every shim, at one moment. */
 export interface ProcLook {
   /** Null: unknown, and then no process here has an identity. */

@@ -22,7 +22,7 @@ const health: HealthReadings = {
   sramThresholdExceeded: read(false), channelRepairPending: read(false), tpcRepairPending: read(false), unrepairableMemory: read(false),
   rowsRemappedCorrectable: read(0), rowsRemappedUncorrectable: read(0), rowRemapPending: read(false),
   pagesRetiredSingleBit: unsupported, pagesRetiredDoubleBit: unsupported, pageRetirementPending: unsupported,
-  hwSlowdown: read(false), hwThermalSlowdown: read(false), hwPowerBrake: read(false), swThermalSlowdown: read(false),
+  hwSlowdown: read(false), hwThermalSlowdown: read(false), hwPowerBrake: read(false),
   swPowerCapUs: read(7_000_000), swThermalSlowdownUs: read(0), hwThermalSlowdownUs: read(0), hwPowerBrakeUs: read(0),
   thermalMarginC: read(54), slowdownMarginC: read(-2), slowdownC: absent, memoryTemperatureC: read(40),
   fabricState: read('Completed'), fabricStatus: read('Success'), pcieGen: read(5), pcieWidth: read(16), pcieReplays: read(150), powerW: read(68),

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { lookAtProcesses, observeListedProcesses, observeProcesses } from '../../../../src/observe/proc/index.ts';
+import { lookAtProcesses, observeListedProcesses, withShims } from '../../../../src/observe/proc/index.ts';
 import { observeShims } from '../../../../src/observe/proc/shims.ts';
 import { openBench, type Bench } from './bench.ts';
 
@@ -71,7 +71,7 @@ describe.skipIf(process.getuid?.() !== 0)('a container shim', () => {
 
 describe('the view of /proc', () => {
   test('has the boot, gpuctl and its ancestors, and every listed process once', async () => {
-    const view = await observeProcesses([process.pid, process.pid, 4_000_004]);
+    const view = await withShims(await observeListedProcesses([process.pid, process.pid, 4_000_004]));
     expect(view).toMatchObject({ state: 'complete', value: { bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() } });
     const { ownPids = [], listed = [] } = view.state === 'complete' ? view.value : {};
     expect(ownPids.slice(0, 2)).toEqual([process.pid, process.ppid]);
@@ -86,17 +86,17 @@ describe('the view of /proc', () => {
 
   test('is partial where a listed process cannot be read', async () => {
     const thread = readdirSync('/proc/self/task').map(Number).find((id) => id !== process.pid) ?? 0;
-    expect(await observeProcesses([process.pid, thread])).toMatchObject({ state: 'partial', missing: [{ subject: `pid ${thread}` }] });
+    expect(await withShims(await observeListedProcesses([process.pid, thread]))).toMatchObject({ state: 'partial', missing: [{ subject: `pid ${thread}` }] });
   });
 
   test('has failed, and every process is unreadable, where /proc is not one', async () => {
-    expect(await observeProcesses([1], bench.folder)).toMatchObject({ state: 'failed' });
+    expect(await withShims(await observeListedProcesses([1], bench.folder), bench.folder)).toMatchObject({ state: 'failed' });
     expect(await lookAtProcesses([1], bench.folder)).toMatchObject({ bootId: null, ownPids: [], processes: [{ state: 'unreadable', pid: 1 }], shims: { state: 'failed' } });
   });
 
   test.skipIf(process.getuid?.() !== 0)('has failed inside a pid namespace of its own, where every listed process would look like a ghost', () => {
-    const source = `import { lookAtProcesses, observeProcesses } from ${JSON.stringify(new URL('../../../../src/observe/proc/index.ts', import.meta.url).pathname)};
-      console.log(JSON.stringify([await observeProcesses([${process.pid}]), await lookAtProcesses([${process.pid}])]));`;
+    const source = `import { lookAtProcesses, observeListedProcesses } from ${JSON.stringify(new URL('../../../../src/observe/proc/index.ts', import.meta.url).pathname)};
+      console.log(JSON.stringify([await observeListedProcesses([${process.pid}]), await lookAtProcesses([${process.pid}])]));`;
     const printed = execFileSync('unshare', ['-p', '-f', '--mount-proc', process.execPath, '--input-type=module-typescript', '-e', source], { encoding: 'utf8' });
     expect(JSON.parse(printed)).toMatchObject([{ state: 'failed', code: 'untrusted' }, { bootId: null, processes: [{ state: 'unreadable' }], shims: { state: 'failed' } }]);
   });
