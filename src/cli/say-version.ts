@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { version } from './version.ts';
 
 /** A reader that goes away (`| head`) is no error. */
-export function tolerateGone(error: unknown): void {
+function tolerateGone(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
 }
 

@@ -17,7 +17,7 @@ export function field<T>(parse: (value: unknown) => Parsed<T>): Field<T> {
 }
 
 /** `field` with a further rule: `problem` says what is wrong with a value that parsed, or null. */
-export function ruled<T>(parse: (value: unknown) => Parsed<T>, problem: (value: T) => string | null): Field<T> {
+function ruled<T>(parse: (value: unknown) => Parsed<T>, problem: (value: T) => string | null): Field<T> {
   return field((value) => {
     const parsed = parse(value);
     const wrong = 'value' in parsed ? problem(parsed.value) : null;

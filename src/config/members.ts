@@ -62,7 +62,7 @@ function readMembers(named: string, origin: (Origin & Position) | undefined, key
 }
 
 /** One user a line; `#` begins a comment. */
-export function parseMembers(text: string, file: string): Members {
+function parseMembers(text: string, file: string): Members {
   const lines = text.split('\n').map((line, index) => ({ user: line.replace(/#.*/s, '').trim(), line: index + 1 })).filter(({ user }) => user !== '');
   const bad = lines.filter(({ user }) => !USER_NAME.test(user));
   return {

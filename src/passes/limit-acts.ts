@@ -109,7 +109,7 @@ function freshLook(pass: Pass): (notBefore: number) => Promise<Assessment> {
 }
 
 /** Every item, so many at a time, in order. */
-export async function atMost<T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+async function atMost<T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const left = items.values();
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, async () => {
     for (const item of left) await work(item);

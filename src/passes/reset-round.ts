@@ -56,7 +56,7 @@ function holdersOf(gpuUuid: string, { snapshot, gpus }: Assessment): readonly nu
 }
 
 /** The want stays in the ledger until the device was reset, or is clean again and said so in full. */
-export function keepWant({ parts }: Pass, decision: Decision<GpuTarget>, { history, gpus }: Assessment): void {
+function keepWant({ parts }: Pass, decision: Decision<GpuTarget>, { history, gpus }: Assessment): void {
   const { uuid, index } = decision.target;
   const wanted = history.resetWants.some((want) => want.gpuUuid === uuid);
   if (decision.verdict === 'leave') {

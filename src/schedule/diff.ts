@@ -13,7 +13,7 @@ function linesOf(text: string): readonly string[] {
 }
 
 /** By the longest common subsequence; the files are a few dozen lines. */
-export function diffLines(old: readonly string[], next: readonly string[]): readonly string[] {
+function diffLines(old: readonly string[], next: readonly string[]): readonly string[] {
   const common = commonLengths(old, next);
   const at = (i: number, j: number): number => common[i]?.[j] ?? 0;
   const lines: string[] = [];

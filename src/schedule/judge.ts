@@ -90,7 +90,7 @@ export function isPredecessor(command: string): boolean {
 }
 
 /** The job of gpuctl that a command starts; null: none. */
-export function jobIn(command: string): string | null {
+function jobIn(command: string): string | null {
   const words = wordsOf(command);
   const at = words.findIndex((word) => /(?:^|\/)gpuctl$/.test(word));
   if (at === -1) return null;

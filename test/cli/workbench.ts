@@ -19,7 +19,7 @@ export function expectValidEvents(events: readonly GpuctlLine[]): void {
 }
 
 /** Every line of the file must be an event of the published schema; a file that is not there has none. */
-export function checkEvents(host: Pick<Host, 'events'>): void {
+function checkEvents(host: Pick<Host, 'events'>): void {
   expectValidEvents(host.events());
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const REPOSITORY = join(import.meta.dirname, '..', '..');
 
 /** Program and arguments that run `command` where /run/gpuctl is the host's own folder and /dev/kmsg its own kernel log; the pid stays the same throughout. */
-export const OWN_RUN_DIR = [
+const OWN_RUN_DIR = [
   'unshare', '--mount', '--propagation', 'slave', 'sh', '-c',
   'dir=$1; shift; mkdir -p /run/gpuctl && mount --bind "$dir" /run/gpuctl && { [ ! -e "$dir/../kmsg" ] || [ ! -e /dev/kmsg ] || mount --bind "$dir/../kmsg" /dev/kmsg; } && exec "$@"', 'sh',
 ] as const;

@@ -6,7 +6,7 @@ const BUSYBOX = '/bin/busybox';
 const FORMATS = ['csv', 'csv,noheader', 'csv,nounits', 'csv,noheader,nounits'];
 
 /** The calls that are answered unless a benchmark names its own. */
-export const INSTANT_CALLS: readonly (readonly string[])[] = [
+const INSTANT_CALLS: readonly (readonly string[])[] = [
   ['-q', '-x'],
   ['-L'],
   ['pmon', '-c', '1'],

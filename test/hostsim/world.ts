@@ -97,7 +97,7 @@ export interface WorldHolder {
   persistence?: boolean;
 }
 
-export const CALL_KINDS = ['xml', 'list', 'query-gpu', 'compute-apps', 'pmon', 'reset', 'persistence', 'setting', 'other'] as const;
+const CALL_KINDS = ['xml', 'list', 'query-gpu', 'compute-apps', 'pmon', 'reset', 'persistence', 'setting', 'other'] as const;
 export type CallKind = (typeof CALL_KINDS)[number];
 
 /** NVML's words for what is wrong with one GPU. */

@@ -14,7 +14,7 @@ import { BOOT, ENGINE, gpuUuid, type GpuState, type HostState, idOf, idsIn, migU
  * free, allocations past their hold. A test holds these frequencies, since a property about acts that never occur says nothing.
  */
 
-export const NOW = Date.UTC(2026, 10, 22, 9, 5);
+const NOW = Date.UTC(2026, 10, 22, 9, 5);
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
 
@@ -31,7 +31,7 @@ export interface World {
 }
 
 /** `usually` most of the time, else one of the others. */
-export function mostly<T>(usually: T, others: readonly T[], weight = 9): Arbitrary<T> {
+function mostly<T>(usually: T, others: readonly T[], weight = 9): Arbitrary<T> {
   return fc.oneof({ weight, arbitrary: fc.constant(usually) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 }
 
@@ -281,7 +281,7 @@ function distinct(allocations: readonly Allocation[]): readonly Allocation[] {
   return [...byKey.values()];
 }
 
-export const configuration: Arbitrary<Config> = fc.record({
+const configuration: Arbitrary<Config> = fc.record({
   policy: mostly<Config['reset']['policy']>('when-dirty', ['after-orphans', 'never'], 12),
   holdMs: mostly<number | null>(15 * MINUTE, [0, null, 24 * HOUR], 3),
   createdTimeoutMs: mostly<number | null>(30 * MINUTE, [null, MINUTE], 8),

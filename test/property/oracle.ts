@@ -148,7 +148,7 @@ function sharesServer(host: Host, pid: number, second: ProcessLook): boolean {
 }
 
 /** Is the engine the ledger's, and does it know what it runs? "A container that vanished from the list still has a live shim": it does not. */
-export function isTrustedList({ snapshot, history }: Host): boolean {
+function isTrustedList({ snapshot, history }: Host): boolean {
   if (snapshot.engine.state === 'failed') return false;
   const { engineId, kind, containers } = snapshot.engine.value;
   if ((kind === 'docker' && engineId === null) || (history.engineId !== null && engineId !== history.engineId)) return false;
@@ -208,7 +208,7 @@ function isWanted(gpu: Gpu, { history, config, now }: Host, { endedOrphan, ghost
 }
 
 /** "Used − baseline − Σ processes"; null: not known. */
-export function unexplainedBy(gpu: Gpu, { baselines }: History): number | null {
+function unexplainedBy(gpu: Gpu, { baselines }: History): number | null {
   if (gpu.processes.state !== 'known' || gpu.usedMiB.kind !== 'value') return null;
   let rest = gpu.usedMiB.value - (baselines.find(({ gpuUuid }) => gpuUuid === gpu.uuid)?.usedMiB ?? 0);
   for (const { usedMiB } of gpu.processes.processes) {

@@ -1,6 +1,6 @@
 import { allCommands, type CommandNode, type OptionNode } from '../command-tree.ts';
 
-export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** The completion script of a shell, to be sourced or installed where the shell looks for it. */

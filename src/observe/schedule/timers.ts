@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import type { ScheduledCommand } from '../../model/schedule.ts';
 
 /** The values of a key in a unit, in order; an empty one clears those before it. Sections are not told apart: no key here is in two. */
-export function parseUnitKey(text: string, key: string): readonly string[] {
+function parseUnitKey(text: string, key: string): readonly string[] {
   const lines = text.replaceAll(/\\\n/g, ' ').split('\n').map((line) => line.trim());
   return lines.filter((line) => line.startsWith(`${key}=`)).reduce<readonly string[]>((values, line) => {
     const value = line.slice(key.length + 1).trim();

@@ -9,7 +9,7 @@ import type { Ground } from '../stage.ts';
 /** `due`: runs past its limit, and both warnings were given by earlier passes. `fresh`: the same, and nothing was said yet. `leftover`: to be removed. `quiet`: within its limits. */
 export type Kind = 'due' | 'fresh' | 'leftover' | 'quiet';
 
-export const JOBS = { due: 'enforce-runtime', fresh: 'enforce-runtime', leftover: 'cleanup-containers', quiet: 'sample' } as const;
+const JOBS = { due: 'enforce-runtime', fresh: 'enforce-runtime', leftover: 'cleanup-containers', quiet: 'sample' } as const;
 
 /** One simulated host on the ground's engine, with one container of its own that a limit is about; no limit is about any other. */
 export interface LimitStage {

@@ -17,7 +17,7 @@ export const BOOT = '0b2f1c3d-0000-4000-8000-0123456789ab';
 export const OTHER_BOOT = 'ffffffff-0000-4000-8000-0123456789ab';
 const [first, second] = judged(worldOf({ gpus: [gpuState(0), gpuState(1)] })).gpus;
 if (first === undefined || second === undefined) throw new Error('two boards were made');
-export const board0: Gpu = first;
+const board0: Gpu = first;
 export const board1: Gpu = second;
 
 /** A board whose driver has no recovery action, and one whose driver asks for none. */

@@ -76,7 +76,7 @@ const ok = (stdout = ''): ChildResult => ({ exitCode: 0, stdout, stderr: '', pro
 const no = (stdout: string, exitCode = 255): ChildResult => ({ exitCode, stdout, stderr: '', problem: null });
 
 /** Both programs, on the simulated host. */
-export function programsOf(host: SimHost): Run {
+function programsOf(host: SimHost): Run {
   return async ({ file, args }) => (file === 'systemctl' ? systemctl(host, args) : nvidiaSmi(host, args));
 }
 
@@ -113,7 +113,7 @@ function nvidiaSmi(host: SimHost, args: readonly string[]): ChildResult {
 }
 
 /** What an observer sees of it. */
-export function snapshotIn(host: SimHost): Snapshot {
+function snapshotIn(host: SimHost): Snapshot {
   const { board, services } = host;
   const holder = (pid: number, command: string, unit: string) => orphan({ pid, command, uid: 0, title: command, rows: [], cgroups: [`/system.slice/${unit}`] });
   const holders = Object.entries(services).flatMap(([unit, { active, holds, lingers }], n) => ((active && holds) || lingers === true ? [holder(500 + n, 'daemon', unit)] : []));

@@ -44,7 +44,7 @@ export function markOf(reading: MarkedReading, value: number, more: Partial<Heal
   return { gpuUuid: UUID, reading, baseline: value, baselineAt: at, last: value, lastAt: NOW - 5 * MINUTE, anchor: value, anchorAt: NOW - 90 * MINUTE, next: value, nextAt: NOW - 30 * MINUTE, ...more };
 }
 
-export const goodMarks: readonly HealthMark[] = [
+const goodMarks: readonly HealthMark[] = [
   markOf('ecc.volatile.dram.uncorrectable', 0), markOf('ecc.volatile.sram.uncorrectable', 0), markOf('ecc.volatile.correctable', 0), markOf('pcie.replays', 150),
   markOf('pcie.width', 16), markOf('pcie.gen', 5), markOf('slowdown.thermal_us', 0), markOf('slowdown.power_brake_us', 0),
 ];
