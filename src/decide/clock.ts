@@ -1,4 +1,5 @@
 import type { ClockEra, ClockReading } from '../model/clock.ts';
+import type { InspectedContainer } from '../model/container.ts';
 import type { Finding } from '../model/finding.ts';
 import type { History } from '../model/history.ts';
 
@@ -37,6 +38,15 @@ export function elapsedMs(sinceAt: number, now: number, eras: History['clock']):
 /** Null where a container started or ended before it was made: a clock was wrong then, and when it really was is not known. */
 export function plausible(at: number | null, { createdAt }: { readonly createdAt: number | null }): number | null {
   return at !== null && createdAt !== null && at < createdAt ? null : at;
+}
+
+/**
+ * For how long a container that does not run has rested: since its end, or where it never started since it was made, but
+ * never from before gpuctl's first pass. Null: not known.
+ */
+export function restedMs(container: Pick<InspectedContainer, 'state' | 'createdAt' | 'finishedAt'>, { firstPassAt, clock }: Pick<History, 'firstPassAt'> & { readonly clock?: History['clock'] | undefined }, now: number): number | null {
+  const since = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
+  return since === null || firstPassAt === null ? null : elapsedMs(Math.max(since, firstPassAt), now, clock);
 }
 
 /** The same up to another instant of the past, which counts as early as it can have been. */

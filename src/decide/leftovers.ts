@@ -1,10 +1,11 @@
 import type { InspectedContainer } from '../model/container.ts';
 import type { ContainerTarget, Decision, Evidence } from '../model/decision.ts';
 import type { History } from '../model/history.ts';
-import { elapsedMs, plausible } from './clock.ts';
+import { restedMs } from './clock.ts';
 import { containerTarget, type LimitAnswer } from './idle.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
+import { longer } from './release.ts';
 
 export interface LeftoverFacts {
   readonly container: InspectedContainer;
@@ -42,14 +43,14 @@ function answerFor(facts: LeftoverFacts): LimitAnswer {
 }
 
 function ageAnswer(facts: LeftoverFacts): LimitAnswer {
-  const { container, policy, firstPassAt } = facts;
+  const { container, policy, firstPassAt, clock, now } = facts;
   const holdMs = holdOf(facts);
   if (holdMs === null) return keep('hold-never');
   if (firstPassAt === null) return keep('first-pass');
-  const restedMs = restedFor(facts, firstPassAt);
-  if (restedMs === null) return keep('age-unknown');
-  const evidence = { restedMs, holdMs, pastLimit: restedMs > holdMs };
-  if (restedMs <= holdMs) return keep('within-hold', evidence);
+  const forMs = restedMs(container, { firstPassAt, clock }, now);
+  if (forMs === null) return keep('age-unknown');
+  const evidence = { restedMs: forMs, holdMs, pastLimit: forMs > holdMs };
+  if (forMs <= holdMs) return keep('within-hold', evidence);
   if (!policy.configured.limits && !policy.configured.leftovers) return { verb: 'remove', verdict: 'refuse', reason: 'limits-not-configured', evidence };
   return { verb: 'remove', verdict: 'act', reason: container.state === 'created' ? 'created-leftover' : 'stopped-leftover', evidence };
 }
@@ -57,12 +58,5 @@ function ageAnswer(facts: LeftoverFacts): LimitAnswer {
 /** A stopped container waits for both of its holds, so that its device is released first. Null: for ever. */
 function holdOf({ container, rules, policy }: LeftoverFacts): number | null {
   if (container.state === 'created') return policy.createdTimeoutMs;
-  const { gpuHoldAfterStopMs: gpu, containerHoldAfterStopMs: own } = rules;
-  return gpu === null || own === null ? null : Math.max(gpu, own);
-}
-
-/** Null: not known, or the clock says that it stopped in the future. */
-function restedFor({ container, clock, now }: LeftoverFacts, firstPassAt: number): number | null {
-  const endedAt = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
-  return endedAt === null ? null : elapsedMs(Math.max(endedAt, firstPassAt), now, clock);
+  return longer(rules.gpuHoldAfterStopMs, rules.containerHoldAfterStopMs);
 }

@@ -3,11 +3,12 @@ import type { IdleClock, KeepAlive, Warning, WarningStage } from '../model/activ
 import { type InspectedContainer, isLive } from '../model/container.ts';
 import type { History } from '../model/history.ts';
 import type { ReasonCode } from '../model/reason.ts';
-import { elapsedMs, plausible } from './clock.ts';
+import { elapsedMs, restedMs } from './clock.ts';
 import { idleGiven } from './idle.ts';
 import { decideKeeping } from './keep-alive.ts';
 import type { LimitPolicy, LimitRules } from './limit-rules.ts';
 import type { Standing } from './managed.ts';
+import { longer } from './release.ts';
 import { runtimeGiven, runtimeSince } from './runtime.ts';
 
 export interface OutlookFacts {
@@ -121,7 +122,7 @@ function runtimeProspect(facts: OutlookFacts): Prospect {
 
 function releaseProspect(facts: OutlookFacts): Prospect {
   const ms = facts.rules.gpuHoldAfterStopMs;
-  const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
+  const base = { what: 'gpu-release', limit: { key: 'gpu_hold_after_stop', ms, from: null }, spentMs: restedOf(facts), steps: [] } as const;
   if (facts.standing === 'protected') return { ...base, at: null, why: 'protected' };
   if (ms === 0) return { ...base, at: facts.now, why: null };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
@@ -135,21 +136,15 @@ function removalProspect(facts: OutlookFacts): Prospect {
   const { container, rules, policy } = facts;
   const neverStarted = container.state === 'created';
   const ms = neverStarted ? policy.createdTimeoutMs : longer(rules.containerHoldAfterStopMs, rules.gpuHoldAfterStopMs);
-  const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: stoppedForMs(facts), steps: [] } as const;
+  const base = { what: 'removal', limit: { key: neverStarted ? 'created_timeout' : 'container_hold_after_stop', ms, from: null }, spentMs: restedOf(facts), steps: [] } as const;
   const standing = policy.allLeftovers && (facts.standing === 'unclaimed' || facts.standing === 'unknown') ? 'managed' : facts.standing;
   const never = UNREMOVABLE[container.state] ?? shelter({ standing }, policy.configured.limits || policy.configured.leftovers);
   if (never !== null) return { ...base, at: null, why: never };
   return ms === null ? { ...base, at: null, why: 'hold-never' } : dated(base, ms, facts);
 }
 
-function longer(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? null : Math.max(a, b);
-}
-
-/** Null: not known. No clock starts before gpuctl's first pass. */
-function stoppedForMs({ container, firstPassAt, hostClock, now }: OutlookFacts): number | null {
-  const since = container.state === 'created' ? container.createdAt : plausible(container.finishedAt, container);
-  return since === null || firstPassAt === null ? null : elapsedMs(Math.max(since, firstPassAt), now, hostClock);
+function restedOf({ container, firstPassAt, hostClock: clock, now }: OutlookFacts): number | null {
+  return restedMs(container, { firstPassAt, clock }, now);
 }
 
 function dated(base: Omit<Prospect, 'at' | 'why'>, ms: number, { now, firstPassAt }: OutlookFacts): Prospect {

@@ -4,7 +4,7 @@ import type { Allocation, History } from '../model/history.ts';
 import { seen } from '../model/observation.ts';
 import type { ReasonCode } from '../model/reason.ts';
 import type { Snapshot } from '../model/snapshot.ts';
-import { elapsedMs, plausible } from './clock.ts';
+import { restedMs } from './clock.ts';
 
 /** What the configuration says of one container. */
 export interface HoldRules {
@@ -76,14 +76,13 @@ function stoppedAnswer(container: InspectedContainer, rules: HoldRules, { histor
   if (holdMs === null) return { verdict: 'leave', reason: 'hold-never' };
   if (holdMs === 0) return { verdict: 'act', reason: 'no-hold' };
   if (history.firstPassAt === null) return { verdict: 'leave', reason: 'first-pass' };
-  const endedAt = neverStarted ? container.createdAt : plausible(container.finishedAt, container);
-  const stoppedForMs = endedAt === null ? null : elapsedMs(Math.max(endedAt, history.firstPassAt), now, history.clock);
+  const stoppedForMs = restedMs(container, history, now);
   if (stoppedForMs === null) return { verdict: 'leave', reason: 'age-unknown', evidence: { holdMs } };
   const evidence = { stoppedForMs, holdMs };
   return stoppedForMs > holdMs ? { verdict: 'act', reason: 'hold-expired', evidence } : { verdict: 'leave', reason: 'within-hold', evidence };
 }
 
 /** The longer of two durations, where null is for ever. */
-function longer(a: number | null, b: number | null): number | null {
+export function longer(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : Math.max(a, b);
 }
