@@ -4,7 +4,6 @@ import type { LimitPolicy } from '../decide/limit-rules.ts';
 import { claimingIds, claimsNow, standingOf } from '../decide/managed.ts';
 import { decideOutlook, type Prospect } from '../decide/outlook.ts';
 import { type InspectedContainer, isLive } from '../model/container.ts';
-import { seen } from '../model/observation.ts';
 import { REASONS } from '../model/reason.ts';
 import { isoTime } from '../model/time.ts';
 import { type DatedProspect, datingBy } from './dated-outlook.ts';
@@ -28,9 +27,7 @@ export function describing(latest: Assessment, { ledger, policy, nextRun }: Outl
   const dated = datingBy(nextRun, now);
   const [clocks, firstStarts, wishes, warnings, once] = [ledger.idleClocks(), ledger.firstStarts(), ledger.keepAlives(), ledger.warnings(), ledger.onceManaged()];
   const claiming = claimingIds(latest);
-  const containers = seen(latest.snapshot.engine)?.containers ?? [];
-  const infrastructure = new Set(containers.filter((each) => each.inspected && policy.rulesOf(each, now).infrastructure).map((each) => each.id));
-  const highDemand = isDemandHigh(latest, infrastructure, policy.highDemand.atPercent);
+  const highDemand = isDemandHigh(latest, (each) => policy.rulesOf(each, now).infrastructure, policy.highDemand.atPercent);
   return async (container) => {
     const rules = policy.rulesOf(container, now);
     // That it once claimed a device counts for its removal alone, as in the rounds.

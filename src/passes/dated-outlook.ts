@@ -1,18 +1,18 @@
 import type { Prospect, Step } from '../decide/outlook.ts';
+import type { JobName } from '../model/schedule.ts';
 import type { LimitsParts } from './ports.ts';
 
 type NextRun = LimitsParts['nextRun'];
-type PassJob = Parameters<NextRun>[0];
 
 /** The job that does it. */
-const DONE_BY: Readonly<Record<Prospect['what'], PassJob>> = { 'idle-stop': 'check-idle', 'runtime-stop': 'enforce-runtime', 'gpu-release': 'release-stale', 'removal': 'cleanup-containers' };
-const WARNED_BY: Readonly<Partial<Record<Prospect['what'], readonly PassJob[]>>> = { 'idle-stop': ['sample', 'check-idle'], 'runtime-stop': ['enforce-runtime'] };
+const DONE_BY: Readonly<Record<Prospect['what'], JobName>> = { 'idle-stop': 'check-idle', 'runtime-stop': 'enforce-runtime', 'gpu-release': 'release-stale', 'removal': 'cleanup-containers' };
+const WARNED_BY: Readonly<Partial<Record<Prospect['what'], readonly JobName[]>>> = { 'idle-stop': ['sample', 'check-idle'], 'runtime-stop': ['enforce-runtime'] };
 /** Every pass samples. */
-const SAMPLED_BY: readonly PassJob[] = ['sample', 'release-stale', 'check-idle', 'enforce-runtime', 'cleanup-containers'];
+const SAMPLED_BY: readonly JobName[] = ['sample', 'release-stale', 'check-idle', 'enforce-runtime', 'cleanup-containers'];
 
 /** A prospect with the pass of the schedule that may do it first. */
 export interface DatedProspect extends Prospect {
-  readonly job: PassJob;
+  readonly job: JobName;
   /** When that pass begins; null: there is no such time, or the schedule has no such pass. */
   readonly passAt: number | null;
 }
@@ -45,11 +45,11 @@ async function afterSteps({ what, steps }: Prospect, now: number, runAfter: Next
   return readyAt;
 }
 
-function jobsOf({ kind }: Step, what: Prospect['what']): readonly PassJob[] {
+function jobsOf({ kind }: Step, what: Prospect['what']): readonly JobName[] {
   return kind === 'sample' ? SAMPLED_BY : (WARNED_BY[what] ?? []);
 }
 
-async function firstOf(jobs: readonly PassJob[], after: number, runAfter: NextRun): Promise<number | null> {
+async function firstOf(jobs: readonly JobName[], after: number, runAfter: NextRun): Promise<number | null> {
   const runs = (await Promise.all(jobs.map((job) => runAfter(job, after)))).filter((at) => at !== null);
   return runs.length === 0 ? null : Math.min(...runs);
 }

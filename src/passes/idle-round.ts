@@ -43,16 +43,11 @@ export function graceOf({ snapshot }: Assessment, policy: LimitPolicy, now: numb
   return ({ containerId }) => graces.get(containerId) ?? 0;
 }
 
-/** Containers of the infrastructure, which see every device by trade. */
-function infrastructureIn({ snapshot }: Assessment, policy: LimitPolicy, now: number): ReadonlySet<string> {
-  return new Set((seen(snapshot.engine)?.containers ?? []).filter((each) => each.inspected && policy.rulesOf(each, now).infrastructure).map((each) => each.id));
-}
-
 /** The rule with everything in it that is the same for all containers of one look. */
 function deciding({ parts }: Pass, { assessment, activity, policy, mayStop, round }: Context): (container: InspectedContainer) => Decision<ContainerTarget> {
   const now = parts.clock.now();
   const claiming = claimingIds(assessment);
-  const highDemand = isDemandHigh(assessment, infrastructureIn(assessment, policy, now), policy.highDemand.atPercent);
+  const highDemand = isDemandHigh(assessment, (each) => policy.rulesOf(each, now).infrastructure, policy.highDemand.atPercent);
   const warnings = Map.groupBy(parts.limits?.ledger.warnings() ?? [], ({ containerId }) => containerId);
   const wishes = Map.groupBy(parts.limits?.ledger.keepAlives() ?? [], ({ containerId }) => containerId);
   return (container) => {

@@ -1,7 +1,7 @@
 import { numericReadings } from '../model/health.ts';
 import type { History } from '../model/history.ts';
 import type { Gpu } from '../model/device.ts';
-import type { DeviceMetrics } from '../model/metrics.ts';
+import type { DeviceMetrics, MetricsView } from '../model/metrics.ts';
 import type { Pass } from './pass.ts';
 
 const DAY_MS = 24 * 3_600_000;
@@ -16,7 +16,7 @@ export function shareMetrics(pass: Pass): void {
   }
 }
 
-function sourcesOf({ latest }: Pass): Parameters<NonNullable<Pass['parts']['metrics']>['write']>[0]['sources'] {
+function sourcesOf({ latest }: Pass): MetricsView['sources'] {
   if (latest === null) return [];
   const { driver, engine, processes } = latest.snapshot;
   return [{ source: 'nvidia-smi', state: driver.state }, { source: 'engine', state: engine.state }, { source: 'processes', state: processes.state }];

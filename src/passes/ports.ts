@@ -13,6 +13,7 @@ import type { ReasonCode } from '../model/reason.ts';
 import type { InventoryNews } from '../model/lost.ts';
 import type { BoardDebt, Debt, ResetRun, ResetStepKind } from '../model/reset.ts';
 import type { MetricsView } from '../model/metrics.ts';
+import type { JobName } from '../model/schedule.ts';
 import type { ProcessLook, Snapshot } from '../model/snapshot.ts';
 
 /** The clock of a pass. `now` is wall time in milliseconds since 1970 UTC, `monotonicMs` only measures durations. */
@@ -295,7 +296,7 @@ export interface LimitsParts {
   readonly actor: ContainerActor | null;
   readonly notifier: Notifier | null;
   /** The first run of a job at or after an instant, by the schedule; null: there is none. */
-  readonly nextRun: (job: 'sample' | 'release-stale' | 'check-idle' | 'enforce-runtime' | 'cleanup-containers', after: number) => Promise<number | null>;
+  readonly nextRun: (job: JobName, after: number) => Promise<number | null>;
 }
 
 /** That an admin's sink was told of a subject, and by which job's pass. */
