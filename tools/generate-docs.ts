@@ -108,7 +108,7 @@ These are concluded elsewhere than from a board's own readings and can be switch
 
 ${table(['id', 'says'], Object.entries(FURTHER_FINDINGS).map(([id, says]) => [`\`${id}\``, says]))}
 
-These cannot; docs/troubleshooting.md and docs/resets.md say more of them.
+These cannot; docs/troubleshooting.md, docs/limits.md and docs/resets.md say more of some of them; \`*\` is any word.
 
 ${table(['id', 'says'], Object.entries(FIXED_FINDINGS).map(([id, says]) => [`\`${id}\``, says]))}
 `;

@@ -113,6 +113,19 @@ export const FIXED_FINDINGS: Readonly<Record<string, string>> = {
   'gpu.quarantined': 'the board was reset too often, and is not reset or offered any more',
   'gpu.reset.setting_not_restored': 'a reset took a setting of the board that could not be put back',
   'gpu.reset.service_not_restored': 'a service was stopped for a reset and does not run again',
+  'source.*': 'nvidia-smi, the engine, /proc or the kernel log told nothing (`.failed`), or not all (`.partial`)',
+  'host.clock.jumped': 'the wall clock moved while the host was up',
+  'limits.not_configured': 'a container would be stopped or removed, or its owner warned, if a file set limits',
+  'container.protected.past_limit': 'a container is past its limit and is kept, as it is protected',
+  'container.dead': 'the engine could not remove a container',
+  'container.removing': 'the engine is removing a container',
+  'container.infrastructure.unlisted': 'a container says by a label that it is part of the host, and the configuration does not list it',
+  'container.*.due': 'a warning, a stop or a removal that a report does not carry out',
+  'container.*.refused': 'a warning, a stop or a removal that the last check did not allow',
+  'container.*.failed': 'a stop or a removal that was tried and failed',
+  'reset.blocked': 'a reset that was asked for by hand was not done',
+  'breaker.tripped': 'a pass wanted more acts of one kind than its budget, and did none of that kind',
+  'events.unwritable': 'the events of this pass could not be written',
 };
 
 /** Is there a finding of this id that can be switched off? */

@@ -1,5 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FURTHER_FINDINGS, HEALTH_CHECKS, isSwitchable } from '../../../src/model/health-checks.ts';
+import { FIXED_FINDINGS, FURTHER_FINDINGS, HEALTH_CHECKS, isSwitchable } from '../../../src/model/health-checks.ts';
 import { loadFiles, mistakesOf } from './helpers.ts';
 
 const withHealth = (lines: string): string => `version: 1\nhealth:\n${lines}\n`;
@@ -35,4 +36,12 @@ describe('the section health', () => {
     const mistakes = await mistakesOf({ 'config.yaml': withHealth(`  disable:\n    - gpu.fault\n    - ${JSON.stringify(id)}`) });
     expect(mistakes).toEqual([{ file: 'config.yaml', line: 5, column: 7, key: 'health.disable[1]', message: expect.stringContaining('expected the id of a finding') }]);
   });
+});
+
+it('every finding is one that can be switched off or one that cannot, never both, and so stands in docs/health.md', () => {
+  const rules = new URL('../../../src/decide/', import.meta.url);
+  const written = readdirSync(rules).filter((name) => name.endsWith('.ts')).flatMap((name) => [...readFileSync(new URL(name, rules), 'utf8').matchAll(/(?:\bid: |found\(target, )['`]([a-z][^'`]*\.[^'`]*)['`]/g)].map((match) => (match[1] ?? '').replace('${result}', 'failed').replaceAll(/\$\{[^}]*\}/g, '79')));
+  expect(written).toEqual(expect.arrayContaining(['gpu.lost', 'limits.not_configured', 'source.79.failed', 'container.79.due', 'gpu.xid.79']));
+  const fixed = new RegExp(`^(?:${Object.keys(FIXED_FINDINGS).map((id) => id.replaceAll('.', '\\.').replaceAll('*', '.+')).join('|')})$`);
+  expect(written.filter((id) => isSwitchable(id) === fixed.test(id))).toEqual([]);
 });
