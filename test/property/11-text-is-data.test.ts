@@ -77,21 +77,31 @@ describe('text of the host is data', () => {
   });
 
   it('as a reference, names devices of this host or none, however it is written', () => {
-    fc.assert(fc.property(world, text, (each, reference) => {
+    const named = { gpus: 0, migs: 0 };
+    fc.assert(fc.property(world, text, fc.nat(), fc.integer({ min: 1, max: 40 }), (each, other, at, length) => {
       const { gpus } = judged(each);
-      for (const { gpuUuid, migUuid } of resolveReference(reference, gpus)) {
-        const gpu = gpus.find(({ uuid }) => uuid === gpuUuid);
-        expect(gpu).toBeDefined();
-        if (migUuid !== null) expect(gpu?.migDevices.map(({ uuid }) => uuid)).toContain(migUuid);
+      const names = [other, 'all', ...gpus.flatMap(({ uuid, pciBusId, index, migDevices }) => [uuid, pciBusId, `${index}`, ...migDevices.flatMap((mig) => [mig.uuid ?? other, `${index}:${mig.index}`])])];
+      const name = names[at % names.length] ?? other;
+      for (const reference of [name, name.slice(0, length), name.toUpperCase(), `${name}${other}`, `${other}${name}`]) {
+        for (const { gpuUuid, migUuid } of resolveReference(reference, gpus)) {
+          const gpu = gpus.find(({ uuid }) => uuid === gpuUuid);
+          expect([null, ...(gpu?.migDevices ?? []).map(({ uuid }) => uuid)]).toContain(gpu === undefined ? undefined : migUuid);
+          named[migUuid === null ? 'gpus' : 'migs'] += 1;
+        }
       }
     }), runs(500));
+    expect(named).toEqual({ gpus: expect.toSatisfy((count: number) => count > 0), migs: expect.toSatisfy((count: number) => count > 0) });
   });
 
   it('never becomes the name of a device in a reset: that is a bus id', () => {
-    fc.assert(fc.property(text, (each) => {
+    let ids = 0;
+    fc.assert(fc.property(fc.oneof(text, fc.stringMatching(/^ ?([\dA-Fa-f]{1,9}:)?[\dA-Fa-f]{1,3}:[\dA-Fa-f]{1,3}\.\d ?$/)), (each) => {
       const busId = normalizeBusId(each);
-      if (busId !== null) expect(busId).toMatch(/^[0-9a-f]{8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
+      if (busId === null) return;
+      ids += 1;
+      expect(busId).toMatch(/^[0-9a-f]{8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/);
     }), runs(500));
+    expect(ids).toBeGreaterThan(0);
   });
 
   it('in the environment of a running process adds claims and takes none away', () => {
