@@ -79,6 +79,14 @@ describe('gpuctl schedule install --systemd', () => {
     expect(readdirSync(room.unitFolder)).toEqual([]);
   });
 
+  it('that systemd does not go along with says what is left to do, as another run finds nothing to change', () => {
+    const room = makeRoom();
+    const failing = SYSTEMD.replace('echo "$@"', 'case "$1" in enable) exit 1;; esac; echo "$@"');
+    const { status, stderr } = room.run('sh', '-c', failing, 'sh', room.dir, GPUCTL, 'schedule', 'install', '--systemd');
+    expect({ status, stderr }).toMatchObject({ status: 4, stderr: expect.stringMatching(/enable --now .* failed: exit 1[^]*the files are changed; left to do by hand: systemctl enable --now gpuctl-release-stale\.timer/) });
+    expect(readdirSync(room.unitFolder).toSorted()).toEqual(readdirSync(join(REPOSITORY, 'systemd')).toSorted());
+  });
+
   it('is refused where cron has the schedule, and where systemd does not run', () => {
     const room = makeRoom();
     expect(room.run(GPUCTL, 'schedule', 'install', '--systemd')).toMatchObject({ status: 2, stderr: expect.stringContaining('systemd does not run') });

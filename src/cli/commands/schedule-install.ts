@@ -78,9 +78,10 @@ async function carryOut(decide: () => Plan, globals: Globals): Promise<ExitCode>
 
 async function apply({ changes, before, after }: Plan): Promise<void> {
   const systemd = hasSystemd();
-  if (systemd) for (const args of before) await applySystemctl(args);
+  if (systemd) for (const args of before) await applySystemctl(args, 'no file was changed; systemctl status tells more');
   for (const change of changes) applyFileChange(change, HOST_ROOT);
-  if (systemd) for (const args of after) await applySystemctl(args);
+  // Another run finds the files as they shall be, and does not know of these.
+  if (systemd) for (const [at, args] of after.entries()) await applySystemctl(args, `the files are changed; left to do by hand: ${after.slice(at).map((each) => `systemctl ${each.join(' ')}`).join(' && ')}`);
 }
 
 function isEmpty({ changes, before, after }: Plan): boolean {

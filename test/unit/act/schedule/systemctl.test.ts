@@ -23,7 +23,7 @@ function put(script: string): void {
 describe('systemctl', () => {
   it('gets its arguments as they are, and may say what it likes where it succeeds', async () => {
     put(`for each in "$@"; do echo "<$each>"; done > '${folder}/args'; echo 'Created symlink' >&2`);
-    await applySystemctl(['enable', '--now', 'a.timer', 'b c.timer']);
+    await applySystemctl(['enable', '--now', 'a.timer', 'b c.timer'], '');
     expect(readFileSync(join(folder, 'args'), 'utf8')).toBe('<enable>\n<--now>\n<a.timer>\n<b c.timer>\n');
   });
 
@@ -34,8 +34,8 @@ describe('systemctl', () => {
     ['is not there', null, 'not-installed'],
   ])('that %s fails the run, with what the reader can do', async (_, script, why) => {
     if (script !== null) put(script);
-    await expect(applySystemctl(['enable', '--now', 'a.timer'])).rejects.toMatchObject({
-      name: 'GpuctlError', code: 'systemctl-failed', exitCode: 4, message: `systemctl enable --now a.timer failed: ${why}`, hint: 'the files are written; systemctl status tells more',
+    await expect(applySystemctl(['enable', '--now', 'a.timer'], 'no file was changed')).rejects.toMatchObject({
+      name: 'GpuctlError', code: 'systemctl-failed', exitCode: 4, message: `systemctl enable --now a.timer failed: ${why}`, hint: 'no file was changed',
     });
   });
 });
