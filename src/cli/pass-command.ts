@@ -89,7 +89,7 @@ async function tellAdmins({ notifier, emitted, sink }: Composed): Promise<void> 
   for (const event of (await notifier?.notifyAdmin(emitted)) ?? []) sink.emit(event);
 }
 
-/** Another pass holds the lock: said on stderr and as an event, exit 75. Sampling simply skips. */
+/** Another pass holds the lock: said on stderr and as an event, exit 75. */
 function refuseLocked(command: PassCommand, loaded: LoadedConfig, globals: Globals): ExitCode {
   const composed = compose({ loaded, globals, options: { ...optionsFor(command, globals), records: false }, stopping: () => null });
   composed.sink.emit({ action: 'pass.refused', message: `${command.job} did not run: another pass holds the lock`, reason: 'locked' });

@@ -31,9 +31,9 @@ export interface InspectedContainer {
   readonly createdAt: number | null;
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
-  /** User-controlled. */
+  /** User-controlled. Of more than 32 Ki characters together the longest are left out, those that rules read last. */
   readonly labels: Readonly<Record<string, string>>;
-  /** `Config.Env` as given: KEY=value. */
+  /** Of `Config.Env` what sets NVIDIA_VISIBLE_DEVICES, as given: KEY=value. Nothing else of it is kept. */
   readonly env: readonly string[];
   /** `HostConfig.Runtime`, or the engine's default runtime where that is empty. */
   readonly runtime: string | null;
@@ -41,9 +41,9 @@ export interface InspectedContainer {
   readonly deviceRequests: readonly DeviceRequest[];
   /** `HostConfig.Devices[].PathOnHost`. */
   readonly deviceNodes: readonly string[];
-  /** Source of every bind mount. */
+  /** Source of every bind mount, of the first 256. */
   readonly bindSources: readonly string[];
-  /** Target of every mount. */
+  /** Target of every mount that names a device by where it lies, and of the first 256 others. */
   readonly mountTargets: readonly string[];
   /** `NVIDIA_VISIBLE_DEVICES` in the environment of the running init process; null: not running, not set or unreadable. */
   readonly effectiveVisibleDevices: string | null;

@@ -3,7 +3,7 @@ import type { JobName } from '../model/schedule.ts';
 /** One job of the schedule. */
 export interface Job {
   readonly name: JobName;
-  /** False: it changes the ledger only, so nothing can collide with it. */
+  /** False: it ends, stops and removes nothing, but looks, remembers and warns. Beside a pass it costs one of the two a run, and nobody else. */
   readonly mutates: boolean;
   readonly summary: string;
 }
