@@ -103,9 +103,9 @@ export function limitsPartsOf({ config, ledger, engine, job, acts, processUse }:
     actor: acts && ACTING.has(job) ? createContainerActor({ engine, look: (id) => observeContainer(engine, id) }) : null,
     notifier: null,
     nextRun: async (which, after) => {
-      const { Cron } = await import('croner');
+      const { cronOf } = await import('../schedule/slots.ts');
       // A run at that very minute counts.
-      return new Cron(config.schedule[which], { paused: true }).nextRun(new Date(after - 1))?.getTime() ?? null;
+      return cronOf(config.schedule[which]).nextRun(new Date(after - 1))?.getTime() ?? null;
     },
   };
 }
