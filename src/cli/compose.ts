@@ -155,8 +155,6 @@ function tellHung(config: Config, hung: HungSmi): void {
   ledger.close();
 }
 
-export { ledgerFile };
-
 /** `engine.host` in a file wins, then DOCKER_HOST, then the default. */
 export function engineHost(config: Config): string {
   return config.engine.host ?? (process.env['DOCKER_HOST'] || DEFAULT_ENGINE);

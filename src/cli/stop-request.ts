@@ -1,5 +1,5 @@
-/** A pass as a whole must end within this time. */
-const PASS_LIMIT_MS = 10 * 60_000;
+import { PASS_DEADLINE_MS } from '../schedule/jobs.ts';
+
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Whether the run was asked to end, and by what. */
@@ -16,7 +16,7 @@ export interface StopRequest {
 export function watchForStop(): StopRequest {
   let why: string | null = null;
   let caught: NodeJS.Signals | null = null;
-  const timer = setTimeout(() => { why ??= 'the pass took longer than 10 minutes'; }, PASS_LIMIT_MS).unref();
+  const timer = setTimeout(() => { why ??= `the pass took longer than ${PASS_DEADLINE_MS / 60_000} minutes`; }, PASS_DEADLINE_MS).unref();
   const handler = (signal: NodeJS.Signals): void => { caught ??= signal; why ??= `the pass was asked to end by ${signal}`; };
   for (const signal of SIGNALS) process.on(signal, handler);
   return {

@@ -18,6 +18,7 @@ import { judgeInstalled } from '../../schedule/judge.ts';
 import { wantedOn } from '../../schedule/plan.ts';
 import { engineHost, ledgerFile, observerOf, systemClock } from '../compose.ts';
 import type { Globals } from '../globals.ts';
+import { ledgerFile } from '../ledger-file.ts';
 import { colours, renderJson } from '../render/text.ts';
 import type { Command } from '../run.ts';
 import { lookAtHost } from './schedule.ts';

@@ -5,7 +5,7 @@ import { isoTime } from '../../model/time.ts';
 import { printable } from '../../model/text.ts';
 import { REASONS } from '../../model/reason.ts';
 import { type Happening, queryHistory } from '../../record/ledger/query.ts';
-import { ledgerFile } from '../compose.ts';
+import { ledgerFile } from '../ledger-file.ts';
 import { colours, renderJson, renderTable } from '../render/text.ts';
 import type { Globals } from '../globals.ts';
 import type { Command } from '../run.ts';
