@@ -81,8 +81,13 @@ describe('a user without any right', () => {
     expect(status.exitCode).toBe(0);
     expect(status.stdout).toMatch(/^As the last pass on .* saw it/);
     expect(status.stdout).not.toContain('train');
+    expect(status.stdout).toMatch(new RegExp(`free +${host.gpu(2).uuid}$`, 'm'));
     const file = join(host.stateDir, 'public.json');
-    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')) as object, at: new Date(Date.now() - 16 * 60_000).toISOString() }));
+    const told = readFileSync(file, 'utf8');
+    const devices = [{ free: false, held_by: 0, processes: 0, uuid: 'a' }, { free: false, held_by: 1, processes: 0, uuid: 'b' }, { free: false, held_by: 0, processes: 2, uuid: 'c' }, { free: null, held_by: 0, processes: null, uuid: 'd' }].map((each) => ({ index: 0, verdict: 'dirty', used_mib: null, total_mib: null, utilization_percent: null, ...each }));
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(told) as object, devices }));
+    expect([...(await host.gpuctl(['status'], { program: as(host, GAMES) })).stdout.matchAll(/- +(not free|held|free|unknown) +([a-d])$/gm)].map(([, use, uuid]) => `${uuid} ${use}`)).toEqual(['a not free', 'b held', 'c held', 'd unknown']);
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(told) as object, at: new Date(Date.now() - 16 * 60_000).toISOString() }));
     expect(await host.gpuctl(['free'], { program: as(host, GAMES) })).toMatchObject({ exitCode: 3, stdout: '', stderr: expect.stringContaining('the last pass was 16 min ago') });
   });
 

@@ -33,10 +33,16 @@ function exportedInstead({ observed }: PassReport, stateDir: string): PublicExpo
   return blind && process.geteuid?.() !== 0 ? readPublicExport(stateDir) : null;
 }
 
+/** A board that is dirty, faulty or divided is not free, though nobody may be on it. */
+function useText({ free, held_by: holders, processes }: PublicExport['devices'][number]): string {
+  if (free === null) return 'unknown';
+  return free ? 'free' : holders > 0 || (processes ?? 0) > 0 ? 'held' : 'not free';
+}
+
 function renderExported(exported: PublicExport, { next, now, globals }: { next: readonly Run[]; now: number; globals: Globals }): string {
   const rows = exported.devices.map((device) => [
     String(device.index ?? '?'), printable(device.verdict, 20), device.used_mib === null || device.total_mib === null ? '?' : `${device.used_mib}/${device.total_mib} MiB`,
-    device.utilization_percent === null ? '-' : `${device.utilization_percent} %`, device.free === null ? 'unknown' : device.free ? 'free' : 'held', printable(device.uuid, 60),
+    device.utilization_percent === null ? '-' : `${device.utilization_percent} %`, useText(device), printable(device.uuid, 60),
   ]);
   const paint = colours(globals);
   const table = renderTable([['GPU', 'STATE', 'MEMORY', 'USE', '', 'UUID'], ...rows], (cell, row) => (row === 0 ? paint.dim(cell) : cell));
