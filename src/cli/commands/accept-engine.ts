@@ -1,19 +1,17 @@
-import { hostname } from 'node:os';
 import { openEngine } from '../../callout/engine.ts';
 import type { LoadedConfig } from '../../config/types.ts';
 import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import type { EngineIdentity } from '../../model/snapshot.ts';
 import { observeEngine, sameEngine } from '../../observe/docker/index.ts';
-import { createEventSink } from '../../record/event-sink.ts';
 import { createLock } from '../../record/lock.ts';
 import { ask } from '../ask.ts';
 import { acceptForgotten } from './accept-forgotten.ts';
-import { engineHost, systemClock } from '../compose.ts';
+import { engineHost } from '../compose.ts';
 import { say } from '../say.ts';
 import { withLedger } from '../with-ledger.ts';
+import { openSink } from '../event-sink.ts';
 import type { Globals } from '../globals.ts';
 import type { Command } from '../run.ts';
-import { version } from '../version.ts';
 
 /**
  * `gpuctl doctor --accept-engine`: from now on the ledger belongs to the engine that answers. What gpuctl knew of the other
@@ -75,12 +73,8 @@ async function accept({ known, found }: Change, loaded: LoadedConfig, globals: G
 }
 
 /** For whoever wonders later why containers of the other engine count for nothing. */
-function tell({ known, found }: Change, { config }: LoadedConfig, globals: Globals): void {
-  const sink = createEventSink({
-    file: config.events.file, stderr: process.stderr,
-    context: { host: hostname(), version, now: systemClock.now, pass: null, job: null, dryRun: false },
-    ...(globals.events === true ? { stdout: process.stdout } : {}),
-  });
+function tell({ known, found }: Change, loaded: LoadedConfig, globals: Globals): void {
+  const sink = openSink(loaded, globals, null);
   sink.emit({ action: 'engine.accepted', message: `an admin accepted ${nameOf(found)} as the engine of this host; it was ${nameOf(known)}`, outcome: 'success', facts: { engine: { kind: found.kind, id: found.engineId }, was: { kind: known.kind, id: known.engineId } } });
   sink.close();
 }
