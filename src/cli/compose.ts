@@ -68,7 +68,7 @@ export interface Composition {
   readonly clock?: Clock;
 }
 
-/** The only place where the real host, ledger and event stream are put together. The acting side is built only for a pass that acts. */
+/** The only place where a pass gets the real host, ledger and event stream. The acting side is built only for a pass that acts. */
 export function compose({ loaded, globals, options, stopping, seam = asIs, clock = systemClock }: Composition): Composed {
   const { config } = loaded;
   const users = readUsers();

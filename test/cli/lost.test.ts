@@ -203,7 +203,7 @@ describe('explain of a device', () => {
     const { uuid } = host.gpu(1);
     withLedger(host, (ledger) => { ledger.recordReset(uuid, false, Date.now()); ledger.quarantine(uuid, Date.now()); });
     const told = await host.gpuctl(['explain', '1']);
-    expect(told.stdout).toMatch(/Remembered[\s\S]*a reset is wanted since \d{4}-[\s\S]*resets lately: \S+ \(failed\)[\s\S]*in quarantine/);
+    expect(told.stdout).toMatch(/Remembered[\s\S]*a reset is wanted since \d{4}-[\s\S]*resets of the last days, and the last of all: \S+ \(failed\)[\s\S]*in quarantine/);
     expect(told.stdout).toMatch(/blocker {2,}container holder[^\n]*way out: /);
     expect((await host.gpuctl(['explain', uuid, '--json'])).json).toMatchObject({ memory: { quarantined: true, reset_wanted: { reason: 'reset-asked' }, resets: [{ succeeded: false }], inventory: { missing_since: null }, driver_hung: null } });
     withLedger(host, (ledger) => { ledger.recordHung({ since: Date.now(), bootId: readBootId() ?? '', pid: null, startTicks: null }); });
