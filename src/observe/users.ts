@@ -11,11 +11,11 @@ export interface Users {
 }
 
 /** Reads both files once, when first asked. A file that cannot be read knows nobody. */
-export function readUsers(passwdFile = '/etc/passwd', groupFile = '/etc/group'): Users {
+export function readUsers(): Users {
   let passwd: readonly (readonly string[])[] | null = null;
   let group: readonly (readonly string[])[] | null = null;
-  const users = (): readonly (readonly string[])[] => (passwd ??= readTable(passwdFile));
-  const groups = (): readonly (readonly string[])[] => (group ??= readTable(groupFile));
+  const users = (): readonly (readonly string[])[] => (passwd ??= readTable('/etc/passwd'));
+  const groups = (): readonly (readonly string[])[] => (group ??= readTable('/etc/group'));
   return {
     nameOf: (uid) => users().find((row) => row[2] === String(uid))?.[0] ?? null,
     uidOf: (name) => (/^\d+$/.test(name) ? Number(name) : asNumber(users().find((row) => row[0] === name)?.[2])),
@@ -27,8 +27,8 @@ export function readUsers(passwdFile = '/etc/passwd', groupFile = '/etc/group'):
 }
 
 /** Names of this host's users who are people: uids from 1000, but for those that stand for nobody. */
-export function readPeople(passwdFile = '/etc/passwd'): readonly string[] {
-  return readTable(passwdFile).filter((row) => Number(row[2]) >= 1000 && Number(row[2]) < 65_534).flatMap((row) => row[0] ?? []);
+export function readPeople(): readonly string[] {
+  return readTable('/etc/passwd').filter((row) => Number(row[2]) >= 1000 && Number(row[2]) < 65_534).flatMap((row) => row[0] ?? []);
 }
 
 function readTable(file: string): readonly (readonly string[])[] {

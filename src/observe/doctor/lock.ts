@@ -5,42 +5,43 @@ import { attempt, readText } from '../proc/read.ts';
 import { observePlace } from './place.ts';
 
 const FLOCK = '/usr/bin/flock';
+const FILE = '/run/gpuctl/lock';
 
 /**
  * Looks at the lock without taking it: a pass that begins just now must not find it held by somebody who only looks. Held
  * is what the kernel's table says of this file.
  */
-export function observeLock(file = '/run/gpuctl/lock', table = '/proc/locks'): LockState {
-  const why = whyUnusable(file);
+export function observeLock(): LockState {
+  const why = whyUnusable();
   if (why !== null) return { state: 'unusable', why };
-  const found = statSync(file, { throwIfNoEntry: false });
-  return found === undefined || !isLocked(found, table) ? { state: 'free' } : { state: 'held', pids: holdersOf(file, found) };
+  const found = statSync(FILE, { throwIfNoEntry: false });
+  return found === undefined || !isLocked(found) ? { state: 'free' } : { state: 'held', pids: holdersOf(found) };
 }
 
-function whyUnusable(file: string): string | null {
+function whyUnusable(): string | null {
   try {
     accessSync(FLOCK, constants.X_OK);
   } catch {
     return `${FLOCK} is missing`;
   }
-  const found = lstatSync(file, { throwIfNoEntry: false });
-  if (found !== undefined && !found.isFile()) return `${file} is not a plain file`;
-  const place = observePlace(file);
+  const found = lstatSync(FILE, { throwIfNoEntry: false });
+  if (found !== undefined && !found.isFile()) return `${FILE} is not a plain file`;
+  const place = observePlace(FILE);
   return place.state === 'unwritable' ? place.why : null;
 }
 
 /** The table names a file by the device and the number of its inode: `1: FLOCK  ADVISORY  WRITE 412 00:1a:5021 0 EOF`. */
-function isLocked({ ino }: Stats, table: string): boolean {
-  return readFileSync(table, 'utf8').split('\n').some((line) => isLockOn(ino, line));
+function isLocked({ ino }: Stats): boolean {
+  return readFileSync('/proc/locks', 'utf8').split('\n').some((line) => isLockOn(ino, line));
 }
 
 function isLockOn(ino: number, line: string): boolean {
   return /\bFLOCK\b/.test(line) && line.includes(`:${ino} `);
 }
 
-function holdersOf(file: string, { ino }: Stats): readonly number[] {
+function holdersOf({ ino }: Stats): readonly number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => pid !== process.pid && holds(pid, `/${basename(file)}`, ino));
+  return pids.filter((pid) => pid !== process.pid && holds(pid, `/${basename(FILE)}`, ino));
 }
 
 /**

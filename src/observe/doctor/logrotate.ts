@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, matchesGlob } from 'node:path';
 
+const FOLDER = '/etc/logrotate.d';
+
 /** Does a rule of logrotate name this file? Null: the rules could not be read. */
-export function observeRotation(file: string, folder = '/etc/logrotate.d'): boolean | null {
+export function observeRotation(file: string): boolean | null {
   try {
-    return readdirSync(folder).some((name) => rulesIn(join(folder, name)).some((pattern) => pattern === file || matchesGlob(file, pattern)));
+    return readdirSync(FOLDER).some((name) => rulesIn(join(FOLDER, name)).some((pattern) => pattern === file || matchesGlob(file, pattern)));
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? false : null;
   }
