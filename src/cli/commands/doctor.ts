@@ -16,7 +16,7 @@ import { observeCgroups, observeLock, observePlace, observeRotation } from '../.
 import { openLedger } from '../../record/ledger/open.ts';
 import { judgeInstalled } from '../../schedule/judge.ts';
 import { wantedOn } from '../../schedule/plan.ts';
-import { engineHost, ledgerFile, observerOf, systemClock } from '../compose.ts';
+import { engineHost, observerOf, systemClock } from '../compose.ts';
 import type { Globals } from '../globals.ts';
 import { ledgerFile } from '../ledger-file.ts';
 import { colours, renderJson } from '../render/text.ts';
