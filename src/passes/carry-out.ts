@@ -54,7 +54,8 @@ export function finish(pass: Pass, { index, decision }: Numbered<Target>, act: n
   // Where nothing was tried, the look that said so is the latest there is.
   if (act !== null) rememberEnd(pass, decision, result);
   tell(pass, decision, outcome, act === null ? null : actName(pass.id, act));
-  if (act !== null) pass.parts.ledger.endAct(act, outcome, pass.parts.clock.now());
+  // Where the last check had nothing to add, why it was decided is why it was done.
+  if (act !== null) pass.parts.ledger.endAct(act, { ...outcome, reason: result.reason ?? decision.reason }, pass.parts.clock.now());
 }
 
 /** The last event of an act bears its name: where that is in the file, the others are. */

@@ -169,7 +169,7 @@ describe('gpuctl history', () => {
     await host.gpuctl(['release-stale']);
     const all = (await host.gpuctl(['history', '--json'])).json as readonly Record<string, unknown>[];
     expect(all.map((row) => row['what'])).toEqual(['saw a device held', 'saw a device held', 'released a device']);
-    expect(all.at(-1)).toMatchObject({ result: 'done', reason: null, job: 'release-stale', container: { id: A, name: 'train' }, owner: 'games' });
+    expect(all.at(-1)).toMatchObject({ result: 'done', reason: 'gone', why: 'the container is gone; released', job: 'release-stale', container: { id: A, name: 'train' }, owner: 'games' });
     const count = async (...filter: string[]): Promise<number> => ((await host.gpuctl(['history', '--json', ...filter])).json as unknown[]).length;
     expect([await count('--container', 'train'), await count('--user', 'games'), await count('--device', host.gpu(1).uuid), await count('--device', host.gpu(0).uuid)]).toEqual([2, 2, 0, 3]);
     expect((await host.gpuctl(['history'])).stdout).toMatch(/^UTC +JOB +WHAT/);

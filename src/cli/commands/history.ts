@@ -62,7 +62,7 @@ const nothing = { result: null, reason: null, why: '', container: null, devices:
 function rowOf(each: Happening): Row {
   const at = isoTime(each.at);
   switch (each.kind) {
-    case 'act': return { ...nothing, ...targetOf(each.target), at, what: VERBS[each.verb], result: each.result ?? 'unknown', reason: each.reason, why: each.detail ?? reasonText(each.reason), owner: each.owner, job: each.job };
+    case 'act': return { ...nothing, ...targetOf(each.target), at, what: VERBS[each.verb], result: each.result ?? 'unknown', reason: each.reason, why: whyText(each.reason, each.detail), owner: each.owner, job: each.job };
     case 'held': return { ...nothing, at, what: 'saw a device held', container: { id: each.containerId, name: each.containerName }, devices: deviceOf(each), owner: each.owner };
     case 'pass': return { ...nothing, at, what: each.ended ? `a pass ended with ${each.exit ?? '?'}` : 'a pass did not end', why: each.ended ? '' : 'it runs, was killed, or was ended by an error', job: each.job };
   }
@@ -79,6 +79,11 @@ function targetOf(target: Extract<Happening, { kind: 'act' }>['target']): Partia
     case 'allocation': return { devices: deviceOf(target), container: { id: target.containerId, name: target.containerName } };
     case 'container': return { container: { id: target.containerId, name: target.containerName } };
   }
+}
+
+/** Why it was done or left, then what became of it; once where both say the same. */
+function whyText(reason: string | null, detail: string | null): string {
+  return [...new Set([reasonText(reason), detail ?? ''])].filter((text) => text !== '').join('; ');
 }
 
 function reasonText(reason: string | null): string {
