@@ -48,6 +48,11 @@ describe('--json', () => {
     }
     expect(reportIn(await host.gpuctl(['health-check', '--json']))).toMatchObject({ exit: 0, decisions: expect.any(Array) as unknown, findings: [] });
   });
+
+  it('of run-all says the exit code that the run ends with, also where an error ends it', async () => {
+    const result = await useHost({ gpus: 1 }).gpuctl(['run-all', '--json', '--over-budget']);
+    expect(result).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--over-budget needs a terminal') as string, json: { schema: 1, job: 'run-all', exit: 2, passes: [] } });
+  });
 });
 
 describe('--events', () => {

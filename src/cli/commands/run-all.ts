@@ -1,4 +1,4 @@
-import { ExitCode } from '../../model/errors.ts';
+import { ExitCode, GpuctlError } from '../../model/errors.ts';
 import type { PassReport } from '../../passes/report.ts';
 import { renderJson } from '../render/text.ts';
 import type { Command } from '../run.ts';
@@ -24,6 +24,9 @@ export const runAllCommand: Command = async (loaded, globals) => {
       codes.push(code);
       if (code === ExitCode.locked) break;
     }
+  } catch (error) {
+    codes.push(error instanceof GpuctlError ? error.exitCode : ExitCode.bug);
+    throw error;
   } finally {
     if (globals.json === true) process.stdout.write(renderJson({ schema: 1, job: 'run-all', exit: worst(codes), passes: reports }));
   }
