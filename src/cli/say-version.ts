@@ -1,10 +1,6 @@
 import { writeSync } from 'node:fs';
+import { ExitCode } from '../model/errors.ts';
 import { version } from './version.ts';
-
-/** A reader that goes away (`| head`) is no error. */
-function tolerateGone(error: unknown): void {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
-}
 
 /** Prints the version, where the arguments ask for nothing else: without Node's streams, which take longer to set up. False: they do not. */
 export function sayVersion(argv: readonly string[]): boolean {
@@ -12,7 +8,11 @@ export function sayVersion(argv: readonly string[]): boolean {
   try {
     writeSync(1, `${version}\n`);
   } catch (error) {
-    tolerateGone(error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    // A reader that goes away (`| head`) is no error.
+    if (code === 'EPIPE') return true;
+    process.stderr.write(`gpuctl: standard output cannot be written: ${message}\n`);
+    process.exitCode = ExitCode.findings;
   }
   return true;
 }

@@ -236,3 +236,10 @@ describe('a reader that goes away', () => {
     expect(spawnSync('sh', ['-c', `'${GPUCTL}' --help | true`]).stderr.toString()).toBe('');
   });
 });
+
+describe('a disk that is full', () => {
+  it.each(['--version', '--help'])('costs %s its exit code 0, and is said in one line', (option) => {
+    const { status, stderr } = spawnSync('sh', ['-c', '"$0" "$1" >/dev/full', GPUCTL, option], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^gpuctl: standard output cannot be written: ENOSPC[^\n]*\n$/)]);
+  });
+});
