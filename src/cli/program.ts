@@ -225,8 +225,8 @@ function addConfig(program: Command): void {
   config.command('check')
     .description('all mistakes, each with file, line and key')
     .action(async (_: unknown, command: Command) => {
-      const { configCheckCommand } = await import('./commands/config.ts');
-      await run(configCheckCommand, command);
+      const { configCheck } = await import('./commands/config.ts');
+      await configCheck(globalsOf(command));
     });
   config.command('show')
     .description('the effective configuration and where each value comes from')

@@ -11,12 +11,15 @@ export type Command = (loaded: LoadedConfig, globals: Globals) => Promise<ExitCo
 
 /** Reads the configuration, runs the command, sets the exit code. Mistakes that affect only themselves are told on stderr. */
 export async function run(command: Command, globals: Globals): Promise<void> {
-  await guarded(globals, async () => {
-    if (globals.replay !== undefined) return command(await (await import('./replay/open.ts')).defaultsAlone(), globals);
-    const loaded = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
-    if (globals.quiet !== true) for (const warning of loaded.warnings) process.stderr.write(`gpuctl: warning: ${renderMistake(warning)}\n`);
-    return command(loaded, globals);
-  });
+  await guarded(globals, () => loadAndRun(command, globals));
+}
+
+/** The same, throwing what goes wrong. */
+export async function loadAndRun(command: Command, globals: Globals): Promise<ExitCode> {
+  if (globals.replay !== undefined) return command(await (await import('./replay/open.ts')).defaultsAlone(), globals);
+  const loaded = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
+  if (globals.quiet !== true) for (const warning of loaded.warnings) process.stderr.write(`gpuctl: warning: ${renderMistake(warning)}\n`);
+  return command(loaded, globals);
 }
 
 /** An error that ends a run on purpose is one line and a hint; anything else is a bug. */

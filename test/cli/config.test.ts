@@ -47,6 +47,9 @@ describe('a configuration that is wrong in many ways', () => {
     expect(result.stderr).toContain('reset.max_per_day');
     expect(result.stderr).toMatch(/did you mean engine\?/);
     expect(result.stderr).toMatch(/\n {2}hint: nothing was done; [^\n]*gpuctl config check\n$/);
+    const { json, exitCode } = await host.gpuctl(['config', 'check', '--json']);
+    expect([exitCode, json]).toMatchObject([2, { schema: 1, valid: false, mistakes: expect.arrayContaining([{ file: host.configPath, line: 4, column: 1, key: 'engnie', message: 'unknown key; did you mean engine?' }]) as unknown }]);
+    expect((json as { readonly mistakes: readonly unknown[] }).mistakes).toHaveLength(12);
     const rejected = eventsOf(result.events, 'config.rejected');
     expect(rejected).toHaveLength(1);
     expect(rejected[0]?.['gpuctl.mistakes']).toHaveLength(12);

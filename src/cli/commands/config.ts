@@ -1,4 +1,5 @@
 import type { OwnerFacts } from '../../config/limits.ts';
+import { ConfigError } from '../../config/mistake.ts';
 import { ownerOf, typeOf } from '../../config/owner.ts';
 import { renderConfigShow, showConfig } from '../../config/show.ts';
 import { renderDefaultConfig } from '../../config/template.ts';
@@ -13,10 +14,22 @@ import { refuseCollisions } from '../collisions.ts';
 import { engineHost } from '../compose.ts';
 import type { Globals } from '../globals.ts';
 import { renderJson } from '../render/text.ts';
-import type { Command } from '../run.ts';
+import { type Command, guarded, loadAndRun } from '../run.ts';
 
-/** `gpuctl config check`: mistakes have ended the run before this, but for a schedule whose passes collide. */
-export const configCheckCommand: Command = async (loaded, globals) => {
+/** `gpuctl config check`: all mistakes at once, on stderr; with `--json` they are the document as well. */
+export function configCheck(globals: Globals): Promise<void> {
+  return guarded(globals, async () => {
+    try {
+      return await loadAndRun(configCheckCommand, globals);
+    } catch (error) {
+      if (globals.json === true && error instanceof ConfigError) process.stdout.write(renderJson({ schema: 1, valid: false, mistakes: error.mistakes }));
+      throw error;
+    }
+  });
+}
+
+/** Mistakes have ended the run before this, but for a schedule whose passes collide. */
+const configCheckCommand: Command = async (loaded, globals) => {
   refuseCollisions(loaded, globals);
   const { sources, warnings } = loaded;
   if (globals.json === true) process.stdout.write(renderJson({ schema: 1, valid: true, sources, warnings }));
