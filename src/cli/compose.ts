@@ -14,7 +14,7 @@ import { readBootId } from '../observe/proc/self.ts';
 import { readState } from '../observe/proc/state.ts';
 import { readUptimeMs } from '../observe/proc/uptime.ts';
 import { readUsers, type Users } from '../observe/users.ts';
-import { GpuctlError, ExitCode } from '../model/errors.ts';
+import { GpuctlError } from '../model/errors.ts';
 import type { Container } from '../model/container.ts';
 import type { GpuctlEvent } from '../model/event.ts';
 import type { HungSmi, InventoryEntry } from '../model/lost.ts';
@@ -29,6 +29,7 @@ import type { Globals } from './globals.ts';
 import { ledgerFile } from './ledger-file.ts';
 import { lastingParts } from './lasting.ts';
 import { limitPolicyOf, limitsByContainer, limitsPartsOf } from './limits.ts';
+import { permittedUids } from './permitted-users.ts';
 import { resetPartsOf } from './resets.ts';
 import { asIs, type Seam } from './replay/tape.ts';
 import { notifierOf, userSideOf } from './user-side.ts';
@@ -97,7 +98,7 @@ export function compose({ loaded, globals, options, stopping, seam = asIs, clock
   const limits = limitsPartsOf({ config, ledger: ledger.limits, engine, job: options.job, acts, processUse: driver.observeProcessUse });
   return {
     notifier, emitted,
-    parts: { ...(options.records ? { users: userSideOf(config, users), kernelLog: ledger.kernelLog } : {}), host, clock, observer, ledger, resets: resetPartsOf(config, ledger, acts ? driver.call : null), sink: { emit: (event) => { emitted.push(event); notifier?.rememberAlert(event); sink.emit(event); }, failed: sink.failed, holds: sink.holds }, ...lastingParts({ config, ledger, options, remind: (event) => { emitted.push(event); } }), actor, stopping, limits: { ...limits, ...seam.part('limits', () => ({ activity: limits.activity, nextRun: limits.nextRun })), notifier }, policy: seam.part('policy', () => ({ ...policyOf(config, users), limits: limitPolicyOf(loaded, users) })), ...seam.part('rules', () => ({ budgets: budgetsOf(config), ownerOf: ownerFor(config, users) })) },
+    parts: { ...(options.records ? { users: userSideOf(config, users), kernelLog: ledger.kernelLog } : {}), host, clock, observer, ledger, resets: resetPartsOf(config, ledger, acts ? driver.call : null), sink: { emit: (event) => { emitted.push(event); notifier?.rememberAlert(event); sink.emit(event); }, failed: sink.failed, holds: sink.holds }, ...lastingParts({ config, ledger, options, remind: (event) => { emitted.push(event); } }), actor, stopping, limits: { ...limits, ...seam.part('limits', () => ({ activity: limits.activity, nextRun: limits.nextRun })), notifier }, policy: seam.part('policy', () => ({ ...policyOf(loaded, users), limits: limitPolicyOf(loaded, users) })), ...seam.part('rules', () => ({ budgets: budgetsOf(config), ownerOf: ownerFor(config, users) })) },
     sink,
     close: () => { ledger.close(); sink.close(); },
   };
@@ -165,11 +166,12 @@ function ownerFor(config: Config, users: Users): PassParts['ownerOf'] {
 }
 
 /** The configuration in the terms of the rules. */
-function policyOf(config: Config, users: Users): Policy {
+function policyOf(loaded: LoadedConfig, users: Users): Policy {
+  const { config } = loaded;
   const { orphans, reset, labels } = config;
   const limitsFor = limitsByContainer(config, users);
   return {
-    permit: { uids: new Set(orphans.permit.users.map((name) => uidOf(name, users))), units: orphans.permit.units, names: orphans.permit.names },
+    permit: { uids: permittedUids(loaded, users), units: orphans.permit.units, names: orphans.permit.names },
     deviceLabels: labels.device,
     infrastructureLabels: labels.infrastructure,
     rulesOf: (container) => ({
@@ -183,13 +185,6 @@ function policyOf(config: Config, users: Users): Policy {
     health: { disabled: new Set(config.health.disable), thresholds: config.health.thresholds },
     reset: { policy: reset.policy, cooldownMs: reset.cooldownMs, maxPerDay: reset.maxPerDay, pauseServices: reset.pauseServices },
   };
-}
-
-/** A permitted user that this host does not know is a mistake: silently permitting nobody would get his processes reported. */
-function uidOf(name: string, users: Users): number {
-  const uid = users.uidOf(name);
-  if (uid === null) throw new GpuctlError(`orphans.permit.users: there is no user ${JSON.stringify(name)} on this host`, { code: 'config-invalid', exitCode: ExitCode.usage, hint: 'write the uid as a number in quotes for a user of a directory service' });
-  return uid;
 }
 
 function budgetsOf({ breaker }: Config): Readonly<Partial<Record<Verb, Budget>>> {

@@ -3,7 +3,9 @@ import { loadConfig } from '../config/load.ts';
 import { renderMistake } from '../config/mistake.ts';
 import { ExitCode, GpuctlError } from '../model/errors.ts';
 import { defused } from '../model/text.ts';
+import { readUsers } from '../observe/users.ts';
 import type { Globals } from './globals.ts';
+import { permittedUids } from './permitted-users.ts';
 import { rejectConfig } from './reject-config.ts';
 
 /** What a command does once the configuration is read. */
@@ -17,9 +19,16 @@ export async function run(command: Command, globals: Globals): Promise<void> {
 /** The same, throwing what goes wrong. */
 export async function loadAndRun(command: Command, globals: Globals): Promise<ExitCode> {
   if (globals.replay !== undefined) return command(await (await import('./replay/open.ts')).defaultsAlone(), globals);
-  const loaded = await loadConfig(globals.config === undefined ? {} : { file: globals.config }).catch((error: unknown) => rejectConfig(error, globals));
+  const loaded = await load(globals).catch((error: unknown) => rejectConfig(error, globals));
   if (globals.quiet !== true) for (const warning of loaded.warnings) process.stderr.write(`gpuctl: warning: ${renderMistake(warning)}\n`);
   return command(loaded, globals);
+}
+
+/** What only this host can tell of a configuration is looked at, too. */
+async function load({ config }: Globals): Promise<LoadedConfig> {
+  const loaded = await loadConfig(config === undefined ? {} : { file: config });
+  permittedUids(loaded, readUsers());
+  return loaded;
 }
 
 /** An error that ends a run on purpose is one line and a hint; anything else is a bug. */

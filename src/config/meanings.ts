@@ -50,7 +50,7 @@ export const meanings: Readonly<Record<string, string>> = {
   'orphans.term_grace': 'Between SIGTERM and SIGKILL; 1s to 5m.',
   'orphans.host_processes': 'Compute processes in no container are reported.',
   'orphans.permit': 'Compute processes outside containers that are not even reported.',
-  'orphans.permit.users': 'Of these users.',
+  'orphans.permit.users': 'Of these users; one of a directory service by uid, in quotes.',
   'orphans.permit.units': 'In these systemd units.',
   'orphans.permit.names': 'Of these names, where root or a permitted unit runs them.',
   dirty: 'When a device counts as dirty.',

@@ -5,7 +5,7 @@ import { exemptionSchema, limitsSchema } from './limits-schema.ts';
 import { quote } from './mistake.ts';
 import { nearest } from './nearest.ts';
 import { notifySchema } from './notify-schema.ts';
-import { USER_NAME, USER_NAME_FORM } from './names.ts';
+import { USER_NAME_FORM, USER_OR_UID } from './names.ts';
 import { type Parsed, parsePercent } from './units.ts';
 
 const SECOND = 1000;
@@ -15,7 +15,6 @@ const HOUR = 60 * MINUTE;
 const LONGEST_WAIT = 5 * MINUTE;
 const MIB = 1024 ** 2;
 
-const userName = text(USER_NAME, USER_NAME_FORM);
 const label = text(/^\S+$/, 'the name of a label');
 
 const engine = v.pipe(
@@ -99,7 +98,7 @@ const orphans = v.pipe(
     term_grace: duration(SECOND, LONGEST_WAIT),
     host_processes: oneOf('report'),
     permit: section({
-      users: list(userName),
+      users: list(text(USER_OR_UID, `${USER_NAME_FORM}, or a uid in quotes`)),
       units: list(text(/^[\w:.\\@-]+\.(?:service|scope|slice)$/, 'a systemd unit such as nvidia-dcgm.service')),
       names: list(text(/^\S(?:.*\S)?$/, 'the name of a program')),
     }),

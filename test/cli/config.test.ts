@@ -78,6 +78,20 @@ describe('a configuration that is wrong in many ways', () => {
   });
 });
 
+describe('a user whose processes are permitted', () => {
+  it('must be one of this host, which config check says as well; one of a directory service is named by uid', async () => {
+    const host = useHost({ config: { orphans: { permit: { users: ['root', 'nosuchuser'] } } } });
+    for (const command of [['config', 'check'], ['release-stale'], ['status']]) {
+      const result = await host.gpuctl(command);
+      expect(result).toMatchObject({ exitCode: 2, stdout: '', stderr: expect.stringMatching(/config\.yaml:\d+:\d+: orphans\.permit\.users\[1\]: there is no user "nosuchuser" on this host; .* write the uid, in quotes\n/) as string });
+      expect(eventsOf(result.events, 'config.rejected')).toHaveLength(1);
+    }
+    host.configure({ orphans: { permit: { users: ['root', '64123'] } } });
+    expect(await host.gpuctl(['config', 'check'])).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await host.gpuctl(['release-stale', '--dry-run'])).toMatchObject({ exitCode: 3 });
+  });
+});
+
 describe('a configuration that somebody else may have written', () => {
   const ways: readonly (readonly [string, RegExp, (host: Host) => void])[] = [
     ['anybody may write it', /others than root may write/, (host) => { chmodSync(host.configPath, 0o666); }],
