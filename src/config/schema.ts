@@ -79,7 +79,7 @@ const warningPair = field((value): Parsed<readonly [number, number]> => {
   const parts = Array.isArray(value) ? value.map(parsePercent) : [];
   const [first, final] = parts.map((part) => ('value' in part ? part.value : 100));
   if (parts.length === 2 && first !== undefined && final !== undefined && first < final && final < 100) return { value: [first, final] };
-  return { problem: 'expected the warning and the final warning, such as [80%, 95%], the first below the second, both below 100%' };
+  return { problem: `expected the warning and the final warning, such as [80%, 95%], the first below the second, both below 100%; this is ${quote(value)}` };
 });
 
 const warnings = v.pipe(

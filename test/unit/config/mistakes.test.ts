@@ -46,7 +46,7 @@ const wrongs: readonly Wrong[] = [
   ...duration('idle.young_container_grace'), neverNever('idle.young_container_grace'),
   ['idle.high_demand', '80%', 'expected a map'], ['idle.high_demand.at', '80', '1% to 100%'], ['idle.high_demand.at', '0%', '1% to 100%'], ['idle.high_demand.factor', '2', 'to 1'], ['idle.high_demand.factor', '0', 'from 0.01'], ['idle.high_demand.factor', '50%', 'expected a number'],
   ...word('runtime.counts'),
-  ...['idle', 'runtime'].flatMap((key): Wrong[] => [[`warnings.${key}`, '[80%]', 'final warning'], [`warnings.${key}`, '[95%, 80%]', 'first below'], [`warnings.${key}`, '[80%, 100%]', 'below 100%'], [`warnings.${key}`, '[80, 95]', 'final warning'], [`warnings.${key}`, '80%', 'final warning'], [`warnings.${key}`, '[1%, 2%, 3%]', 'final warning']]),
+  ...['idle', 'runtime'].flatMap((key): Wrong[] => [[`warnings.${key}`, '[80%]', 'final warning'], [`warnings.${key}`, '[95%, 80%]', 'first below'], [`warnings.${key}`, '[80%, 100%]', 'below 100%'], [`warnings.${key}`, '[80, 95]', 'final warning'], [`warnings.${key}`, '80%', 'this is "80%"'], [`warnings.${key}`, '[1%, 2%, 3%]', 'final warning']]),
   ...duration('leftovers.created_timeout'), ['leftovers.created_timeout', '0', 'write never'], ['leftovers.all', 'yes', 'true or false'], ['leftovers.all', '1', 'true or false'],
   ...['confirm_after', 'term_grace'].flatMap((key) => [...duration(`orphans.${key}`), neverNever(`orphans.${key}`), [`orphans.${key}`, '0', 'too short'] as const, [`orphans.${key}`, '6m', 'at most 5m'] as const]),
   ['orphans.host_processes', 'kill', 'expected report'], ['orphans.host_processes', '', 'nothing'],
