@@ -82,6 +82,8 @@ describe('a user without any right', () => {
     expect(status.stdout).toMatch(/^As the last pass on .* saw it/);
     expect(status.stdout).not.toContain('train');
     expect(status.stdout).toMatch(new RegExp(`free +${host.gpu(2).uuid}$`, 'm'));
+    const { json } = await host.gpuctl(['status', '--json'], { program: as(host, GAMES) });
+    expect(json).toMatchObject({ schema: 1, devices: [{ free: false }, { free: false }, { free: true }], next: [{ job: expect.any(String) as string, at: expect.stringMatching(/Z$/) as string }, {}, {}, {}, {}] });
     const file = join(host.stateDir, 'public.json');
     const told = readFileSync(file, 'utf8');
     const devices = [{ free: false, held_by: 0, processes: 0, uuid: 'a' }, { free: false, held_by: 1, processes: 0, uuid: 'b' }, { free: false, held_by: 0, processes: 2, uuid: 'c' }, { free: null, held_by: 0, processes: null, uuid: 'd' }].map((each) => ({ index: 0, verdict: 'dirty', used_mib: null, total_mib: null, utilization_percent: null, ...each }));

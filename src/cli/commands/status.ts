@@ -17,12 +17,13 @@ export const statusCommand: Command = async (loaded, globals) => {
   const now = Date.now();
   const { nextRuns, slotsOf } = await import('../../schedule/slots.ts');
   const next = nextRuns(slotsOf(loaded.config.schedule), now);
+  const withNext = (document: object): string => renderJson({ ...document, next: next.map(({ job, at }) => ({ job, at: isoTime(at) })) });
   const exported = exportedInstead(report, loaded.config.state.dir);
   if (exported !== null) {
-    process.stdout.write(globals.json === true ? renderJson(exported) : renderExported(exported, { next, now, globals }));
+    process.stdout.write(globals.json === true ? withNext(exported) : renderExported(exported, { next, now, globals }));
     return ExitCode.ok;
   }
-  if (globals.json === true) process.stdout.write(renderJson({ ...report, next: next.map(({ job, at }) => ({ job, at: isoTime(at) })) }));
+  if (globals.json === true) process.stdout.write(withNext(report));
   else process.stdout.write(renderStatus({ report, next, now, unstarted: (await import('./schedule.ts')).isStartedByNothing() }, (each) => renderDevices(each, colours(globals)), renderUnseen(report, colours(globals))));
   return report.exit;
 };
