@@ -166,6 +166,8 @@ describe('quarantine', () => {
     const cleared = await host.gpuctl(['quarantine', 'clear', '0']);
     expect(cleared).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('may be reset again') as string });
     expect(eventsOf(cleared.events, 'gpu.quarantine.cleared')).toMatchObject([{ 'gpu.uuid': uuid }]);
+    const told = await host.gpuctl(['quarantine', 'clear', '0', '--events']);
+    expect(told.stdout.trim().split('\n').map((line) => JSON.parse(line) as unknown), 'event lines alone').toEqual(told.events);
     expect((await host.gpuctl(['quarantine', 'list'])).stdout).toBe('No device is in quarantine.\n');
   });
 

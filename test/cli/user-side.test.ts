@@ -182,6 +182,15 @@ describe('gpuctl keep', () => {
     expect((await host.gpuctl(['why'], { program: as(host, GAMES) })).stdout).not.toContain('refused');
   });
 
+  it('answers with one document or with event lines alone, where that is asked for', async () => {
+    const { host } = await useSharedHost();
+    expect((await host.gpuctl(['keep', 'train', '--for', '2h', '--json'])).json).toMatchObject({ schema: 1, kept: { container: { id: TRAIN, name: 'train' }, until: expect.stringMatching(/Z$/) as string } });
+    const { stdout, events } = await host.gpuctl(['keep', 'train', '--events']);
+    expect(stdout.trim().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual(events);
+    await host.gpuctl(['sample']);
+    expect((await host.gpuctl(['keep', 'train', '--for', '1h', '--json'], { program: as(host, GAMES) })).json).toMatchObject({ schema: 1, asked: { container: 'train', for_ms: 3_600_000 } });
+  });
+
   it('of root for a container that is not there says just that', async () => {
     const { host } = await useSharedHost();
     expect(await host.gpuctl(['keep', 'nothing'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('no container is called nothing') });

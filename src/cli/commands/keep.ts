@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ulid } from 'ulid';
 import { parseDuration, renderDuration } from '../../config/units.ts';
@@ -12,6 +13,7 @@ import { keepFolder, renderKeepRequest } from '../../record/keep-requests.ts';
 import { createLock } from '../../record/lock.ts';
 import { compose } from '../compose.ts';
 import type { Globals } from '../globals.ts';
+import { renderJson } from '../render/text.ts';
 import type { Command } from '../run.ts';
 
 interface Wish {
@@ -53,7 +55,7 @@ async function dropWish(wish: Wish, { config }: LoadedConfig, globals: Globals):
   } finally {
     closeSync(fd);
   }
-  if (globals.quiet !== true) process.stdout.write(`Asked to keep ${printable(wish.container, 128)} for ${renderDuration(wish.forMs)}. The next pass checks it; see then: gpuctl why\n`);
+  tell(globals, { asked: { container: wish.container, for_ms: wish.forMs } }, `Asked to keep ${printable(wish.container, 128)} for ${renderDuration(wish.forMs)}. The next pass checks it; see then: gpuctl why`);
   return ExitCode.ok;
 }
 
@@ -67,10 +69,17 @@ async function keepAsRoot(wish: Wish, loaded: LoadedConfig, globals: Globals): P
     if (view === null) throw new GpuctlError(`the engine did not answer${engine.state === 'failed' ? `: ${engine.why}` : ''}`, { code: 'not-observed', exitCode: ExitCode.notObserved });
     const answer = answerKeepRequest(composed.parts, { request: { uid: 0, ...wish }, containers: view.containers });
     if (!answer.granted) throw new GpuctlError(answer.why, { code: 'keep-refused', exitCode: ExitCode.usage });
-    if (globals.quiet !== true) process.stdout.write(`Container ${printable(answer.container.name, 128)} is kept from the idle stop until ${isoTime(answer.keep.until)}.\n`);
+    const [{ id, name }, until] = [answer.container, isoTime(answer.keep.until)];
+    tell(globals, { kept: { container: { id, name }, until } }, `Container ${printable(name, 128)} is kept from the idle stop until ${until}.`);
     return ExitCode.ok;
   } finally {
     composed.close();
     held.release();
   }
+}
+
+/** With `--events` the event has said it. */
+function tell({ json, events, quiet }: Globals, document: object, sentence: string): void {
+  if (json === true) process.stdout.write(renderJson({ schema: 1, host: hostname(), ...document }));
+  else if (quiet !== true && events !== true) process.stdout.write(`${sentence}\n`);
 }

@@ -104,5 +104,5 @@ function tell({ uuid, given, loaded, globals }: Cleared): void {
   sink.emit({ action: 'gpu.quarantine.cleared', message: `GPU ${uuid} was taken out of quarantine${given_up.length === 0 ? '' : `; given up: ${given_up.join('; ')}`}`, gpu: { uuid }, facts: { given_up } });
   sink.close();
   if (globals.json === true) process.stdout.write(renderJson({ schema: 1, host: hostname(), cleared: uuid, given_up }));
-  else if (globals.quiet !== true) process.stdout.write(`${uuid} may be reset again; the count of a day starts anew.\n${given_up.map((text) => `Given up: ${text}.\n`).join('')}`);
+  else if (globals.quiet !== true && globals.events !== true) process.stdout.write(`${uuid} may be reset again; the count of a day starts anew.\n${given_up.map((text) => `Given up: ${text}.\n`).join('')}`);
 }
