@@ -41,7 +41,7 @@ export async function runPassCommand(command: PassCommand, loaded: LoadedConfig,
   if (globals.dryRun === true || !command.records) return present(await runOnce(command, loaded, globals), globals);
   if (needsYes(command, globals)) {
     const plan = await runOnce(command, loaded, { ...globals, dryRun: true });
-    process.stderr.write(renderPass(plan, colours(globals)));
+    process.stderr.write(renderPass(plan, colours(globals, process.stderr)));
     const planned = plan.decisions.filter((decision) => decision.verdict === 'act' || decision.reason === 'over-budget' || decision.reason === 'conditional').length;
     if (planned > 0 && !(await ask(`Carry this out? Everything is observed and decided anew first.`))) {
       process.stderr.write('gpuctl: nothing was done\n');

@@ -160,6 +160,15 @@ describe('colours', () => {
 });
 
 describe('a pass on a terminal', () => {
+  it('colours its plan where that goes to the terminal, whatever becomes of the report', async () => {
+    const { host } = await useBusyHost();
+    const program = (redirection: string): readonly string[] => ['sh', '-c', `GPUCTL=$1; shift; ARGS=$*; export GPUCTL ARGS; exec script -q -e -E never -c 'exec "$GPUCTL" $ARGS ${redirection}' /dev/null`, 'sh', GPUCTL];
+    const plan = join(host.dir, 'plan');
+    await host.gpuctl(['release-stale'], { program: program(`2>${plan}`), env: { TERM: 'xterm' }, stdin: 'n\n' });
+    expect(readFileSync(plan, 'utf8')).toMatch(/^Plan$/m);
+    expect((await host.gpuctl(['release-stale'], { program: program('>/dev/null'), env: { TERM: 'xterm' }, stdin: 'n\n' })).stdout).toMatch(ESCAPE);
+  });
+
   it('shows its plan and asks; without a yes nothing is done', async () => {
     const { host, orphan } = await useBusyHost();
     for (const stdin of ['n\n', '\n']) {

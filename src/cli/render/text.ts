@@ -2,10 +2,10 @@ import { Chalk, type ChalkInstance } from 'chalk';
 import { defused } from '../../model/text.ts';
 import type { Globals } from '../globals.ts';
 
-/** Colours where somebody looks at them: a terminal, no NO_COLOR, no --no-color. */
-export function colours({ color }: Globals): ChalkInstance {
+/** Colours where somebody looks at them: `stream` is a terminal, no NO_COLOR, no --no-color. */
+export function colours({ color }: Globals, stream: Pick<NodeJS.WriteStream, 'isTTY'> = process.stdout): ChalkInstance {
   const noColor = process.env['NO_COLOR'];
-  const wanted = color !== false && (noColor === undefined || noColor === '') && process.stdout.isTTY === true && process.env['TERM'] !== 'dumb';
+  const wanted = color !== false && (noColor === undefined || noColor === '') && stream.isTTY && process.env['TERM'] !== 'dumb';
   return new Chalk({ level: wanted ? 1 : 0 });
 }
 
