@@ -1,7 +1,7 @@
 import type { Finding } from '../model/finding.ts';
 import type { InstalledSchedule, ScheduledCommand } from '../model/schedule.ts';
 import { printable } from '../model/text.ts';
-import { JOBS } from './jobs.ts';
+import { JOBS, MUTATING } from './jobs.ts';
 import { CRON_FILE, DAEMON_UNIT, isOwn, SLICE, TIMERS, UNIT_FOLDER } from './own-files.ts';
 
 /** What starts the jobs of this host. More than one of them: they get in each other's way. */
@@ -20,13 +20,23 @@ export function activeOf({ places, enabled }: InstalledSchedule): Active {
   };
 }
 
+/** Jobs that lines and timers start which gpuctl did not install. */
+export function startedByHand({ commands, places }: InstalledSchedule): ReadonlySet<string> {
+  return new Set(commands.filter((command) => !isFromOwnFile(command, places)).flatMap(({ command }) => jobsOf(jobIn(command))));
+}
+
+function jobsOf(job: string | null): readonly string[] {
+  if (job === 'daemon') return JOBS.map(({ name }) => name);
+  return job === 'run-all' ? MUTATING : job === null ? [] : [job];
+}
+
 /** Texts that the configuration asks for, by path. */
 export type Wanted = ReadonlyMap<string, string>;
 
 /** Everything about the installed schedule that an admin should know. Empty: what is wanted is installed, once, and nothing else is. */
 export function judgeInstalled(installed: InstalledSchedule, wanted: Wanted): readonly Finding[] {
   return [
-    ...judgeActive(activeOf(installed)),
+    ...judgeActive(activeOf(installed), startedByHand(installed)),
     ...staleFiles(installed, wanted),
     ...incompleteTimers(installed),
     ...installed.commands.flatMap((command) => judgeCommand(command, installed)),
@@ -34,9 +44,13 @@ export function judgeInstalled(installed: InstalledSchedule, wanted: Wanted): re
   ];
 }
 
-function judgeActive({ cron, timers, daemon }: Active): readonly Finding[] {
+function judgeActive({ cron, timers, daemon }: Active, byHand: ReadonlySet<string>): readonly Finding[] {
   const names = [...(cron ? ['cron'] : []), ...(timers ? ['systemd timers'] : []), ...(daemon ? ['the daemon'] : [])];
-  if (names.length === 0) return [finding('schedule.not-installed', 'nothing starts the jobs of this host', 'gpuctl schedule install --cron, or --systemd')];
+  if (names.length === 0) {
+    const unstarted = JOBS.map(({ name }) => name).filter((name) => !byHand.has(name));
+    const message = unstarted.length === JOBS.length ? 'nothing starts the jobs of this host' : `nothing on this host starts ${unstarted.join(', ')}`;
+    return unstarted.length === 0 ? [] : [finding('schedule.not-installed', message, 'gpuctl schedule install --cron, or --systemd')];
+  }
   return names.length === 1 ? [] : [finding('schedule.twice', `${names.join(' and ')} are active at once: every job starts more than once`, 'gpuctl schedule uninstall, then install the one that is wanted')];
 }
 
@@ -63,14 +77,16 @@ function incompleteTimers({ enabled }: InstalledSchedule): readonly Finding[] {
   return [finding('schedule.incomplete', `some timers are not enabled: ${missing.join(', ')}`, 'gpuctl schedule install --systemd')];
 }
 
-function judgeCommand(command: ScheduledCommand, { places }: InstalledSchedule): readonly Finding[] {
+function judgeCommand(command: ScheduledCommand, installed: InstalledSchedule): readonly Finding[] {
+  const { places } = installed;
   const { file, line, when, command: text } = command;
   const place = `${printable(file)}${line === null ? '' : `:${line}`}`;
   const shown = `${printable(when, 60)} ${printable(text, 120)}`;
   if (isPredecessor(text)) return [finding('schedule.predecessor', `${place} starts a script that gpuctl replaces: ${shown}`, 'remove it: the two would act on the same containers and devices')];
   const job = jobIn(text);
   if (job === null || isFromOwnFile(command, places)) return [];
-  return [finding('schedule.foreign', `${place} starts gpuctl ${job} besides the schedule: ${shown}`, 'remove it, or uninstall gpuctl\'s own schedule')];
+  if (Object.values(activeOf(installed)).includes(true)) return [finding('schedule.foreign', `${place} starts gpuctl ${job} besides the schedule: ${shown}`, 'remove it, or uninstall gpuctl\'s own schedule')];
+  return [finding('schedule.foreign', `${place} starts gpuctl ${job}, which gpuctl did not install: ${shown}`, 'gpuctl schedule install writes a schedule whose jobs never collide; remove this line then')];
 }
 
 function isFromOwnFile({ via, file }: ScheduledCommand, places: InstalledSchedule['places']): boolean {

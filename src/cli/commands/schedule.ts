@@ -4,7 +4,7 @@ import type { Finding } from '../../model/finding.ts';
 import type { InstalledSchedule } from '../../model/schedule.ts';
 import { isoTime } from '../../model/time.ts';
 import { observeInstalled } from '../../observe/schedule/installed.ts';
-import { type Active, activeOf, judgeInstalled } from '../../schedule/judge.ts';
+import { activeOf, judgeInstalled, startedByHand } from '../../schedule/judge.ts';
 import { OWN_PATHS, PACKAGED_PATHS } from '../../schedule/own-files.ts';
 import { wantedOn } from '../../schedule/plan.ts';
 import { isTolerable, renderCollision } from '../../schedule/render-collision.ts';
@@ -21,15 +21,15 @@ export const HOST_ROOT = '/';
 export const scheduleShowCommand: Command = async ({ config, originOf }, globals) => {
   const now = Date.now();
   const next = new Map(nextRuns(slotsOf(config.schedule), now).map(({ job, at }) => [job, at]));
-  const active = activeOf(lookAtHost());
+  const installed = lookAtHost();
   const rows = slotsOf(config.schedule).map(({ job, pattern }) => ({ job, pattern, origin: originOf(`schedule.${job}`), next: next.get(job) ?? null }));
   if (globals.json === true) {
-    print({ schema: 1, slots: rows.map((row) => ({ ...row, next: row.next === null ? null : isoTime(row.next) })), active });
+    print({ schema: 1, slots: rows.map((row) => ({ ...row, next: row.next === null ? null : isoTime(row.next) })), active: activeOf(installed) });
     return ExitCode.ok;
   }
   const paint = colours(globals);
   const cells = rows.map(({ job, pattern, origin, next: at }) => [job, pattern, at === null ? 'never' : `in ${renderAge(at - now)}`, origin === null ? 'default' : `${origin.file}:${origin.line}`]);
-  process.stdout.write(`${renderTable([['JOB', 'SCHEDULE', 'NEXT', 'FROM'], ...cells], (cell, row) => (row === 0 ? paint.dim(cell) : cell))}\n\nStarted by: ${renderActive(active)}\n`);
+  process.stdout.write(`${renderTable([['JOB', 'SCHEDULE', 'NEXT', 'FROM'], ...cells], (cell, row) => (row === 0 ? paint.dim(cell) : cell))}\n\nStarted by: ${renderActive(installed)}\n`);
   return ExitCode.ok;
 };
 
@@ -51,7 +51,7 @@ export const scheduleCheckCommand: Command = async (loaded, globals) => {
     process.stdout.write(`A pass is likely to run no longer than\n${durations.join('\n')}\n`);
     if (unreadable !== null) process.stderr.write(`gpuctl: warning: the ledger cannot be read, so the deadline counts: ${unreadable}\n`);
     for (const each of collisions) process.stdout.write(`${renderCollision(each)}\n`);
-    process.stdout.write(renderFindings(findings, activeOf(installed)));
+    process.stdout.write(renderFindings(findings, installed));
   }
   return collisions.length > 0 || findings.some((each) => each.severity !== 'info') ? ExitCode.findings : ExitCode.ok;
 };
@@ -76,8 +76,9 @@ function upcoming({ schedule }: LoadedConfig['config'], count: number): readonly
 
 /** Is it certain that nothing on this host starts the jobs? A plain user does not see every crontab. */
 export function isStartedByNothing(): boolean {
-  const { cron, timers, daemon } = activeOf(lookAtHost());
-  return process.geteuid?.() === 0 && !cron && !timers && !daemon;
+  const installed = lookAtHost();
+  const { cron, timers, daemon } = activeOf(installed);
+  return process.geteuid?.() === 0 && !cron && !timers && !daemon && startedByHand(installed).size === 0;
 }
 
 /** What cron and systemd have on this host. */
@@ -85,14 +86,16 @@ export function lookAtHost(): InstalledSchedule {
   return observeInstalled({ root: HOST_ROOT, ownPaths: [...OWN_PATHS, ...PACKAGED_PATHS] });
 }
 
-function renderActive({ cron, timers, daemon }: Active): string {
+function renderActive(installed: InstalledSchedule): string {
+  const { cron, timers, daemon } = activeOf(installed);
   const names = [...(cron ? ['cron'] : []), ...(timers ? ['systemd timers'] : []), ...(daemon ? ['gpuctl-daemon.service'] : [])];
-  return names.length === 0 ? 'nothing (gpuctl schedule install)' : names.join(' and ');
+  if (names.length > 0) return names.join(' and ');
+  return startedByHand(installed).size > 0 ? 'what gpuctl did not install (gpuctl schedule check)' : 'nothing (gpuctl schedule install)';
 }
 
-function renderFindings(findings: readonly Finding[], active: Active): string {
+function renderFindings(findings: readonly Finding[], installed: InstalledSchedule): string {
   const lines = findings.map(({ id, message, remedy }) => `  ${id}: ${message}\n    ${remedy}`);
-  return [`Started by: ${renderActive(active)}`, ...lines, ''].join('\n');
+  return [`Started by: ${renderActive(installed)}`, ...lines, ''].join('\n');
 }
 
 function print(value: unknown): void {

@@ -7,7 +7,7 @@ import { defaultConfig } from '../../../src/config/defaults.ts';
 import type { InstalledSchedule } from '../../../src/model/schedule.ts';
 import { observeInstalled } from '../../../src/observe/schedule/installed.ts';
 import { renderChange } from '../../../src/schedule/diff.ts';
-import { activeOf, isPredecessor, judgeInstalled } from '../../../src/schedule/judge.ts';
+import { activeOf, isPredecessor, judgeInstalled, startedByHand } from '../../../src/schedule/judge.ts';
 import { CRON_FILE, DAEMON_UNIT, MARKER, OWN_PATHS, PACKAGED_FOLDER, PACKAGED_PATHS, TIMERS } from '../../../src/schedule/own-files.ts';
 import { planInstall, planUninstall, type Starter, wantedFiles, wantedOn } from '../../../src/schedule/plan.ts';
 import { renderUnits } from '../../../src/schedule/units.ts';
@@ -88,6 +88,16 @@ describe('what is installed', () => {
       'schedule.foreign: /etc/crontab:3 starts gpuctl check-idle besides the schedule: */10 * * * * /usr/bin/gpuctl check-idle --quiet',
       'schedule.foreign: /var/spool/cron/crontabs/root:1 starts gpuctl run-all besides the schedule: @hourly cd / && /usr/bin/gpuctl run-all',
     ]);
+  });
+
+  it('may be what an admin wrote himself: then it is not said that nothing starts the jobs, but which are left out', () => {
+    put('/etc/crontab', '5 * * * * root /usr/bin/gpuctl run-all\n');
+    const line = 'schedule.foreign: /etc/crontab:1 starts gpuctl run-all, which gpuctl did not install: 5 * * * * /usr/bin/gpuctl run-all';
+    expect(judge()).toEqual(['schedule.not-installed: nothing on this host starts sample', line]);
+    expect([...startedByHand(look())]).not.toContain('sample');
+    put('/etc/cron.d/site', '*/5 * * * * root /usr/bin/gpuctl sample\n');
+    expect(judge().filter((each) => each.startsWith('schedule.not-installed'))).toEqual([]);
+    expect(judge()).toContain(line);
   });
 
   it('includes what a timer of somebody else starts', () => {
