@@ -81,7 +81,7 @@ export function compose({ loaded, globals, options, stopping, seam = asIs, clock
   const sink = createEventSink({
     file: isTold(options) ? config.events.file : null, stderr: process.stderr,
     context,
-    ...(globals.events === true ? { stdout: process.stdout } : {}),
+    ...(globals.events === true && !isView(options) ? { stdout: process.stdout } : {}),
   });
   const gate = seam.part('gate', () => gateOf({ smi: nvidiaSmi, now, ...latchOf({ ledger, config, options }) }));
   const driver = driverOf({ smi: { ...nvidiaSmi, ...seam.part('nvidia-smi', () => ({ run: runChild })) }, gate, inventory: () => ledger.history().inventory ?? [] });
@@ -113,9 +113,14 @@ function kernelLogOf(job: PassOptions['job'], ledger: OpenLedger): Pick<Observer
   return { observeKernelLog: () => observeKernelLog({ path: '/dev/kmsg', journalctl: 'journalctl', since: () => ledger.kernelLog.cursor(), now: systemClock.now }) };
 }
 
-/** A view is no pass: it tells the collector nothing. Neither does a report to somebody who may not write its events anyway. */
-function isTold({ job, records }: PassOptions): boolean {
-  return job !== 'status' && (records || process.geteuid?.() === 0);
+/** It is no pass: nobody is told of it, not even with `--events`, whose lines would stand among its own. */
+function isView({ job }: PassOptions): boolean {
+  return job === 'status';
+}
+
+/** A report to somebody who may not write its events anyway does not tell the collector either. */
+function isTold(options: PassOptions): boolean {
+  return !isView(options) && (options.records || process.geteuid?.() === 0);
 }
 
 /** What reads the real host, for a command that is no pass. Throws GpuctlError where the engine's address is not a local socket. */

@@ -66,6 +66,14 @@ describe('--events', () => {
     expect(new Set(lines.map((line) => line['gpuctl.pass'])).size).toBe(1);
   });
 
+  it('of a view are none: what it prints is its answer alone', async () => {
+    const { host } = await useBusyHost();
+    for (const view of ['status', 'free', 'explain 0']) {
+      expect((await host.gpuctl([...view.split(' '), '--events'])).stdout, view).not.toContain('event.action');
+    }
+    expect(host.events()).toEqual([]);
+  });
+
   it('of a dry run go nowhere else, and say what they are', async () => {
     const { host } = await useBusyHost();
     const result = await host.gpuctl(['release-stale', '--events', '--dry-run']);
