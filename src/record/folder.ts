@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
  */
 export function makeFolderFor(file: string): void {
   const folder = dirname(file);
-  const made = mkdirSync(folder, { recursive: true, mode: 0o755 });
-  if (made !== undefined) chmodSync(folder, 0o755);
+  const first = mkdirSync(folder, { recursive: true, mode: 0o755 });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
 }
