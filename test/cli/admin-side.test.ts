@@ -177,6 +177,16 @@ describe('gpuctl history', () => {
     expect(await host.gpuctl(['history', '--since', '5'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('has no unit') });
   });
 
+  it('tells a process that was ended by the name of its container, and why', async () => {
+    const { host, engine } = await useConflict([]);
+    await host.gpuctl(['sample']);
+    engine.containers.shift();
+    host.listOn(0, await host.process({ cgroup: `docker/${A}` }));
+    await host.gpuctl(['release-stale']);
+    const rows = (await host.gpuctl(['history', '--json', '--container', 'train'])).json as readonly Record<string, unknown>[];
+    expect(rows.find(({ what }) => what === 'ended a process')).toMatchObject({ result: 'done', reason: 'orphan-container-gone', why: 'its container is gone from the engine that ran it; it has ended', container: { id: A, name: 'train' }, owner: 'games' });
+  });
+
   it('without a ledger has nothing to tell', async () => {
     const { host } = await useConflict([]);
     expect(await host.gpuctl(['history'])).toMatchObject({ exitCode: 0, stdout: 'Nothing in that time.\n' });

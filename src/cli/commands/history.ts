@@ -62,7 +62,7 @@ const nothing = { result: null, reason: null, why: '', container: null, devices:
 function rowOf(each: Happening): Row {
   const at = isoTime(each.at);
   switch (each.kind) {
-    case 'act': return { ...nothing, ...targetOf(each.target), at, what: VERBS[each.verb], result: each.result ?? 'unknown', reason: each.reason, why: whyText(each.reason, each.detail), owner: each.owner, job: each.job };
+    case 'act': return { ...nothing, ...targetOf(each.target), container: each.container, at, what: VERBS[each.verb], result: each.result ?? 'unknown', reason: each.reason, why: whyText(each.reason, each.detail), owner: each.owner, job: each.job };
     case 'held': return { ...nothing, at, what: 'saw a device held', container: { id: each.containerId, name: each.containerName }, devices: deviceOf(each), owner: each.owner };
     case 'pass': return { ...nothing, at, what: each.ended ? `a pass ended with ${each.exit ?? '?'}` : 'a pass did not end', why: each.ended ? '' : 'it runs, was killed, or was ended by an error', job: each.job };
   }
@@ -74,10 +74,10 @@ function deviceOf({ gpuUuid, migUuid }: { readonly gpuUuid: string; readonly mig
 
 function targetOf(target: Extract<Happening, { kind: 'act' }>['target']): Partial<Row> {
   switch (target.kind) {
-    case 'process': return { pid: target.pid, devices: target.gpuUuids, container: target.containerId === null ? null : { id: target.containerId, name: null } };
+    case 'process': return { pid: target.pid, devices: target.gpuUuids };
     case 'gpu': return { devices: [target.uuid, target.pciBusId] };
-    case 'allocation': return { devices: deviceOf(target), container: { id: target.containerId, name: target.containerName } };
-    case 'container': return { container: { id: target.containerId, name: target.containerName } };
+    case 'allocation': return { devices: deviceOf(target) };
+    case 'container': return {};
   }
 }
 
