@@ -1,7 +1,7 @@
 import type { Finding } from '../model/finding.ts';
 import type { InstalledSchedule, ScheduledCommand } from '../model/schedule.ts';
 import { printable } from '../model/text.ts';
-import { JOBS, MUTATING } from './jobs.ts';
+import { JOBS } from './jobs.ts';
 import { CRON_FILE, DAEMON_UNIT, isOwn, SLICE, TIMERS, UNIT_FOLDER } from './own-files.ts';
 
 /** What starts the jobs of this host. More than one of them: they get in each other's way. */
@@ -27,7 +27,7 @@ export function startedByHand({ commands, places }: InstalledSchedule): Readonly
 
 function jobsOf(job: string | null): readonly string[] {
   if (job === 'daemon') return JOBS.map(({ name }) => name);
-  return job === 'run-all' ? MUTATING : job === null ? [] : [job];
+  return job === 'run-all' ? JOBS.filter(({ mutates }) => mutates).map(({ name }) => name) : job === null ? [] : [job];
 }
 
 /** Texts that the configuration asks for, by path. */
