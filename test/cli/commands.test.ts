@@ -59,6 +59,17 @@ describe('status and allocations', () => {
     expect((await host.gpuctl(['status', '--json'])).json).toMatchObject({ job: 'status', next: expect.arrayContaining([{ job: 'sample', at: expect.any(String) as string }]) as unknown });
   });
 
+  it('status shows the clocks of each container that holds a device against its limits, and what happens to it first', async () => {
+    const { host, engine } = await useMixedHost();
+    const limited = { engine: { host: `unix://${engine.socketPath}` }, limits: { default: { idle_timeout: '45m', max_runtime: '20h' } } };
+    expect((await host.gpuctl(['status'])).stdout).toMatch(/^training +alice +not known of 30m +not known of 24h +no file sets limits, so nothing is stopped or removed$/m);
+    host.configure(limited);
+    await host.gpuctl(['sample']);
+    const { stdout } = await host.gpuctl(['status']);
+    expect(stdout).toMatch(/^training +alice +\d+ s of 45m +\d+ s of 20h +stopped at its runtime limit in 2[01] h \d+ min at the earliest$/m);
+    expect((await host.gpuctl(['status', '--json'])).json).toMatchObject({ containers: expect.arrayContaining([expect.objectContaining({ name: 'training', prospects: [expect.objectContaining({ what: 'idle-stop', spent_ms: 0 }), expect.objectContaining({ what: 'runtime-stop' })] })]) as unknown });
+  });
+
   it('allocations shows what the ledger knows: what is held, and with --all what was released and why', async () => {
     const { host, engine } = await useMixedHost();
     expect(await host.gpuctl(['allocations'])).toMatchObject({ exitCode: 0, stdout: 'No allocations.\n' });

@@ -1,19 +1,26 @@
+import type { ChalkInstance } from 'chalk';
+import type { Assessment } from '../../decide/assess.ts';
 import { ExitCode } from '../../model/errors.ts';
+import { seen } from '../../model/observation.ts';
 import { isoTime } from '../../model/time.ts';
 import type { PassReport } from '../../passes/report.ts';
-import { observe } from '../../passes/pass.ts';
+import { type ContainerOutlook, describing, outlookParts } from '../../passes/container-outlook.ts';
+import { observe, type Pass } from '../../passes/pass.ts';
 import type { Run } from '../../schedule/slots.ts';
 import { ageOf, readPublicExport, type PublicExport } from '../exported.ts';
 import type { Globals } from '../globals.ts';
 import { reportPass } from '../pass-command.ts';
+import { renderContainers } from '../render/containers.ts';
 import { renderDevices, renderUnseen, titleOf } from '../render/pass.ts';
 import { printable } from '../../model/text.ts';
 import { colours, renderAge, renderJson, renderTable } from '../render/text.ts';
 import type { Command } from '../run.ts';
 
-/** `gpuctl status`: who holds which device, and what happens next and when. */
+/** `gpuctl status`: who holds which device, how far the clocks of these containers are, and what happens next and when. */
 export const statusCommand: Command = async (loaded, globals) => {
-  const report = await reportPass({ job: 'status', story: async (pass) => { await observe(pass); }, acts: false, records: false, devices: [], asks: false }, loaded, globals);
+  let holders: readonly ContainerOutlook[] | null = null;
+  const story = async (pass: Pass): Promise<void> => { holders = await holdersOf(pass, await observe(pass)); };
+  const report = await reportPass({ job: 'status', story, acts: false, records: false, devices: [], asks: false }, loaded, globals);
   const now = Date.now();
   const { nextRuns, slotsOf } = await import('../../schedule/slots.ts');
   const next = nextRuns(slotsOf(loaded.config.schedule), now);
@@ -23,10 +30,18 @@ export const statusCommand: Command = async (loaded, globals) => {
     process.stdout.write(globals.json === true ? withNext(exported) : renderExported(exported, { next, now, globals }));
     return ExitCode.ok;
   }
-  if (globals.json === true) process.stdout.write(withNext(report));
-  else process.stdout.write(renderStatus({ report, next, now, unstarted: (await import('./schedule.ts')).isStartedByNothing() }, (each) => renderDevices(each, colours(globals)), renderUnseen(report, colours(globals))));
+  if (globals.json === true) process.stdout.write(withNext({ ...report, containers: holders }));
+  else process.stdout.write(renderStatus({ report, holders: holders ?? [], next, now, unstarted: (await import('./schedule.ts')).isStartedByNothing() }, colours(globals)));
   return report.exit;
 };
+
+/** Those that hold a device now, running or not; null: it is not known which containers there are. */
+async function holdersOf({ parts }: Pass, latest: Assessment): Promise<readonly ContainerOutlook[] | null> {
+  const [engine, outlook] = [seen(latest.snapshot.engine), outlookParts(parts)];
+  if (engine === null || outlook === null) return null;
+  const holding = new Set(latest.claims.claims.filter(({ released }) => !released).map(({ containerId }) => containerId));
+  return Promise.all(engine.containers.filter((each) => each.inspected).filter(({ id }) => holding.has(id)).map(describing(latest, outlook, parts.clock.now())));
+}
 
 /** What the last pass left for everybody, where this user may not look himself; null: he may, or there is none. */
 function exportedInstead({ observed }: PassReport, stateDir: string): PublicExport | null {
@@ -50,10 +65,26 @@ function renderExported(exported: PublicExport, { next, now, globals }: { next: 
   return [`As the last pass on ${printable(exported.host)} saw it, ${renderAge(ageOf(exported, now))} ago (this user may not look himself):`, table, '', 'Next by the schedule', ...renderNext(next, now), ''].join('\n');
 }
 
-function renderStatus({ report, next, now, unstarted }: { report: PassReport; next: readonly Run[]; now: number; unstarted: boolean }, devices: (report: PassReport) => string, unseen: string): string {
+interface Shown {
+  readonly report: PassReport;
+  readonly holders: readonly ContainerOutlook[];
+  readonly next: readonly Run[];
+  readonly now: number;
+  /** It is certain that nothing starts the jobs. */
+  readonly unstarted: boolean;
+}
+
+function renderStatus({ report, holders, next, now, unstarted }: Shown, paint: ChalkInstance): string {
   const problems = report.findings.filter((finding) => finding.severity !== 'info').map((finding) => `  ${titleOf(finding, report.devices)}: ${printable(finding.message, 300)}`);
   const schedule = [...renderNext(next, now), ...(unstarted ? ['  but nothing on this host starts them: gpuctl schedule install'] : [])];
-  return [devices(report), '', ...(problems.length === 0 ? [] : ['Findings', ...problems, '']), ...(unseen === '' ? [] : [unseen, '']), 'Next by the schedule', ...schedule, ''].join('\n');
+  const blocks = [
+    renderDevices(report, paint),
+    holders.length === 0 ? '' : renderContainers(holders, now, paint),
+    problems.length === 0 ? '' : ['Findings', ...problems].join('\n'),
+    renderUnseen(report, paint),
+    ['Next by the schedule', ...schedule].join('\n'),
+  ];
+  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
 }
 
 function renderNext(next: readonly Run[], now: number): readonly string[] {

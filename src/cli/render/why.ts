@@ -4,6 +4,7 @@ import { printable } from '../../model/text.ts';
 import type { ContainerOutlook, ProspectReport } from '../../passes/container-outlook.ts';
 import { NOT_TRUSTED } from '../../passes/limit-notice.ts';
 import { ageOf, TOO_OLD_MS, type WhyExport } from '../exported.ts';
+import { EVENTS_TO_COME } from './containers.ts';
 import { renderAge } from './text.ts';
 
 /** What a user reads of his containers: what will happen to each, when, by which rule and what can be done. */
@@ -20,8 +21,6 @@ export function renderWhy(why: WhyExport, now: number, paint: ChalkInstance): st
 function devicesText({ devices }: ContainerOutlook): string {
   return devices.length === 0 ? '' : `  ${devices.map((device) => printable(device, 60)).join(', ')}`;
 }
-
-const EVENTS_TO_COME = { 'idle-stop': 'stopped for idleness', 'runtime-stop': 'stopped at its runtime limit', 'gpu-release': 'its devices are released', 'removal': 'removed' } as const;
 
 function prospectLines(prospect: ProspectReport, container: ContainerOutlook, now: number): readonly string[] {
   const { what, at, job, explanation, reason, limit, spent_ms: spent, exemption } = prospect;
