@@ -48,11 +48,15 @@ function claimBlockers({ gpu, engine, claims }: BlockerFacts): readonly Blocker[
 }
 
 function claimBlocker(claim: Claim, all: readonly Claim[], heldUp: string | null): Blocker {
-  if (claim.source === 'uninspected' && heldUp !== null) return hard('uninspected-container', `container ${claim.containerName}: ${claim.reference}; so it may claim any device`, heldUp);
-  if (claim.source === 'uninspected') return hard('uninspected-container', `container ${claim.containerName} could not be inspected, so it may claim any device`, 'look why the engine cannot inspect it');
+  if (claim.source === 'uninspected') return uninspectedBlocker(claim, heldUp);
   const how = [...new Set(all.map((each) => `${each.source} ${each.reference}`))].join(', ');
   const end = ['created', 'exited', 'dead'].includes(claim.containerState) ? 'remove it, or wait until its hold has passed' : 'stop it, or wait for it to end';
   return hard('container-claim', `container ${claim.containerName} (${claim.containerState}) claims it by ${how}`, end);
+}
+
+function uninspectedBlocker({ containerName, reference }: Claim, heldUp: string | null): Blocker {
+  if (heldUp !== null) return hard('uninspected-container', `container ${containerName}: ${reference}; so it may claim any device`, heldUp);
+  return hard('uninspected-container', `container ${containerName} could not be inspected, so it may claim any device`, 'look why the engine cannot inspect it');
 }
 
 function processBlockers({ gpu, ownership }: BlockerFacts): readonly Blocker[] {

@@ -20,7 +20,7 @@ const ID = /^[0-9a-f]{64}$/;
 const SCOPE = /^docker-([0-9a-f]{64})\.scope$/;
 
 function segments(path: string): readonly string[] {
-  return path.split('/').filter((segment) => segment !== '');
+  return path.split('/');
 }
 
 /** The manager that the cgroup paths name; null: none. */
