@@ -17,6 +17,8 @@ export const TOO_OLD_MS = 15 * 60_000;
 export interface PublicExport {
   readonly host: string;
   readonly at: string;
+  /** Not given: written by an older gpuctl. */
+  readonly pass?: string;
   /** Null: the pass did not know. */
   readonly free: readonly string[] | null;
   readonly free_mig: readonly FreeMig[] | null;
@@ -41,6 +43,7 @@ export interface WhyExport {
   readonly schema: 1;
   readonly host: string;
   readonly at: string;
+  readonly pass?: string | null;
   readonly uid: number;
   readonly containers: readonly ContainerOutlook[];
   /** Of the last day; absent: written by an older gpuctl. */

@@ -28,6 +28,10 @@ export function createProgram(): Command {
     .option('-v, --verbose', 'show the stack of an error, and in a health check what could not be judged')
     .addOption(new Option('--scheduled', 'started by the schedule: do not act in the first five minutes after boot').hideHelp())
     .option('--no-color', 'no colours (also: NO_COLOR)')
+    // Before the command as well; those that take them show them in their own help.
+    .addOption(new Option('--dry-run').hideHelp())
+    .addOption(new Option('--over-budget').hideHelp())
+    .hook('preAction', (_, command) => { refuseUntaken(command); })
     .showHelpAfterError('(see gpuctl --help)')
     .configureOutput({ outputError: (text, write) => { write(text.replace(/^error: /, 'gpuctl: ')); } })
     .exitOverride();
@@ -40,6 +44,13 @@ export function createProgram(): Command {
   addDoctor(program);
   addCompletion(program);
   return program;
+}
+
+/** A command that knows of no plan must not be run in the belief that it only shows one. */
+function refuseUntaken(command: Command): void {
+  const untaken = ['--dry-run', '--over-budget'].filter((flag) => !command.options.some(({ long }) => long === flag));
+  const given = untaken.find((flag) => command.optsWithGlobals()[flag === '--dry-run' ? 'dryRun' : 'overBudget'] === true);
+  if (given !== undefined) command.error(`error: unknown option '${given}' for ${command.name()}`);
 }
 
 function acting(command: Command): Command {

@@ -116,6 +116,9 @@ describe('the command line', () => {
     [['release-stale', '--force'], /unknown option '--force'/],
     [['release-stale', 'now'], /too many arguments/],
     [['health-check', '--device'], /argument missing/],
+    [['--dry-run', 'quarantine', 'clear', '0'], /unknown option '--dry-run' for clear/],
+    [['status', '--dry-run'], /unknown option '--dry-run' for status/],
+    [['sample', '--over-budget'], /unknown option '--over-budget' for sample/],
     [['config', 'frobnicate'], /unknown command 'frobnicate'/],
     [['--config'], /argument missing/],
   ])('refuses %j with 2, and says where help is', (words, message) => {
@@ -124,6 +127,12 @@ describe('the command line', () => {
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^gpuctl: /);
     expect(stderr).toContain('--help');
+  });
+
+  it('takes --dry-run before the command as well as after it', async () => {
+    const { host } = await useMixedHost();
+    const plans = await Promise.all([['--dry-run', 'release-stale', '--json'], ['release-stale', '--dry-run', '--json']].map((words) => host.gpuctl(words)));
+    expect(plans.map(({ exitCode, json }) => [exitCode, (json as { dry_run: unknown }).dry_run, host.events()])).toEqual([[1, true, []], [1, true, []]]);
   });
 
   it('without a command shows its help and ends with 2', () => {

@@ -60,7 +60,7 @@ describe('a user without any right', () => {
     const { host } = await useSharedHost();
     await host.gpuctl(['sample']);
     expect((await host.gpuctl(['why'], { program: as(host, 9) })).stdout).toMatch(/^No container of uid 9 on /);
-    expect((await host.gpuctl(['why', '--json'], { program: as(host, 9) })).json).toMatchObject({ schema: 1, uid: 9, containers: [] });
+    expect((await host.gpuctl(['why', '--json'], { program: as(host, 9) })).json).toMatchObject({ schema: 1, uid: 9, pass: expect.any(String) as string, containers: [], keep_refused: [] });
     expect(await host.gpuctl(['why', '--user', 'games'], { program: as(host, MAIL) })).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('only root') });
     expect(await host.gpuctl(['why'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--user') });
     expect((await host.gpuctl(['why', '--user', 'games'])).stdout).toMatch(/^train /);

@@ -32,6 +32,6 @@ async function uidFor(user: string): Promise<number> {
 /** No file, but a public one: that pass saw no container of his. */
 function nothingFor(uid: number, stateDir: string): WhyExport {
   const everybody = readPublicExport(stateDir);
-  if (everybody !== null) return { schema: 1, host: everybody.host, at: everybody.at, uid, containers: [] };
+  if (everybody !== null) return { schema: 1, host: everybody.host, at: everybody.at, pass: everybody.pass ?? null, uid, containers: [], keep_refused: [] };
   throw new GpuctlError('no pass of gpuctl has told anything yet', { code: 'no-export', exitCode: ExitCode.notObserved, hint: `it would be below ${stateDir}; gpuctl sample, as root, writes it` });
 }
