@@ -20,7 +20,7 @@ export function decideReset(facts: ResetFacts): Decision<GpuTarget> {
   const base = { round, verb: 'reset', target } as const;
   if (facts.byHand === true) return judged(facts, base, dirt.kind === 'dirty' ? dirt : { reason: 'asked-by-hand', evidence: {} });
   if (dirt.kind === 'clean') return { ...base, verdict: 'leave', reason: 'clean', evidence: {} };
-  if (dirt.kind === 'unknown') return { ...base, verdict: 'leave', reason: 'process-list-unknown', evidence: { why: dirt.why } };
+  if (dirt.kind === 'unknown') return { ...base, verdict: 'leave', reason: gpu.processes.state === 'known' ? 'memory-unknown' : 'process-list-unknown', evidence: { why: dirt.why } };
   if (dirt.kind === 'suspect') return { ...base, verdict: 'leave', reason: dirt.reason, evidence: { unexplainedMiB: dirt.unexplainedMiB } };
   return judged(facts, base, dirt);
 }

@@ -23,6 +23,7 @@ export const REASONS = {
   'mps-client': 'it is a client of an MPS server that has other clients',
   'process-unreadable': '/proc does not tell enough about it',
   'process-list-unknown': 'the process list of this device is not known',
+  'memory-unknown': 'it is not known how much memory of this device, or of a process on it, is in use',
   'process-unlisted': 'the driver does not list it any more',
   'process-gone': 'it has ended by itself',
   'identity-changed': 'the pid belongs to another process now',

@@ -42,5 +42,6 @@ export const CHANGES: Readonly<Partial<Record<ReasonCode, string>>> = {
   'containers-unknown': 'the engine answers in full',
   'container-unknown': 'the engine can inspect it',
   'process-list-unknown': 'nvidia-smi answers in full',
+  'memory-unknown': 'nvidia-smi tells the memory of the device and of each process on it',
   'dead-container': 'an admin removes it by hand',
 };

@@ -170,8 +170,9 @@ describe('a reset is not called for', () => {
     ['leave clean', 'the board asks for what nobody knows: that is a finding', { gpu: { recovery: read('other') } }],
     ['leave clean', 'what is unexplained is within the tolerance', { gpu: { recovery: read('none'), unexplainedMiB: 1024 } }],
     ['leave not-yet-confirmed', 'memory is in use that nobody explains, since now', { gpu: { recovery: read('none'), unexplainedMiB: 1025 } }],
-    ['leave process-list-unknown', 'its memory is not known', { gpu: { recovery: read('none'), unexplainedMiB: null } }],
-    ['leave process-list-unknown', 'the memory of a process is not known', { gpu: { recovery: read('none'), unexplainedMiB: 9999 }, host: { processes: [orphan({ rows: [{ gpu: 0, type: 'C', usedMiB: null }] })] } }],
+    ['leave process-list-unknown', 'nor are the processes', { gpu: { recovery: read('none'), unexplainedMiB: null, listUnknown: 'swallowed' } }],
+    ['leave memory-unknown', 'its memory is not known', { gpu: { recovery: read('none'), unexplainedMiB: null } }],
+    ['leave memory-unknown', 'the memory of a process is not known', { gpu: { recovery: read('none'), unexplainedMiB: 9999 }, host: { processes: [orphan({ rows: [{ gpu: 0, type: 'C', usedMiB: null }] })] } }],
   ])('%s: %s', (expected, _, one) => {
     expect(verdict(one)).toBe(expected);
   });
