@@ -37,7 +37,6 @@ export const CHANGES: Readonly<Partial<Record<ReasonCode, string>>> = {
   'idle-final-warning': 'it is used',
   'idle-limit': 'it is used, or its owner runs gpuctl keep',
   'runtime-limit': 'it is exempted, or its owner gets a higher max_runtime',
-  'warned-before-stop': 'the warnings are given by the next passes',
   'over-budget': 'there are fewer of its kind, the budget is larger, or it is run by hand with --over-budget',
   'containers-unknown': 'the engine answers in full',
   'container-unknown': 'the engine can inspect it',
