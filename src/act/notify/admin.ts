@@ -37,7 +37,7 @@ export function alertKeeper(parts: Omit<AdminParts, 'timeoutMs'>): (event: Gpuct
   const ids = parts.sinks.map(sinkId);
   let [told, kept]: [readonly Told[] | null, number] = [null, 0];
   return (event) => {
-    if (ids.length === 0 || kept === OWED_OF_A_PASS || !isAlert(event)) return;
+    if (kept === OWED_OF_A_PASS || !isAlert(event)) return;
     const known = (told ??= parts.ledger.told());
     const alert = alertOf(event, parts);
     if (!ids.some((id) => isDue(alert, id, { parts, told: known }))) return;
@@ -66,10 +66,9 @@ export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminPar
   return attempts.flatMap(({ failures }) => failures);
 }
 
-/** Each subject once; what is owed of an earlier pass comes first and says of when it is. */
+/** Each subject once, as this pass tells it; what an earlier one owes comes first and says of when it is. */
 function mergedAlerts(mine: readonly OwedAlert[], owed: readonly OwedAlert[]): readonly OwedAlert[] {
-  const subjects = new Set(mine.map(({ subject }) => subject));
-  const earlier = owed.filter(({ subject }) => !subjects.has(subject)).map((alert) => ({ ...alert, sentence: `${alert.sentence} (of ${isoTime(alert.at)})` }));
+  const earlier = owed.map((alert) => ({ ...alert, sentence: `${alert.sentence} (of ${isoTime(alert.at)})` }));
   return [...new Map([...earlier, ...mine].map((alert) => [alert.subject, alert])).values()];
 }
 

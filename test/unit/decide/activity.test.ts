@@ -26,7 +26,7 @@ const claimOn = (gpuUuid: string, more: Partial<Claim> = {}): Claim => ({ contai
 function assessmentOf(devices: readonly Device[], more: { readonly driver?: object; readonly claims?: readonly Claim[]; readonly unresolved?: readonly object[]; readonly bootId?: string | null; readonly more?: number } = {}): Assessment {
   const gpus = devices.map(gpuOf);
   return {
-    snapshot: { driver: more.driver ?? { state: 'complete', value: { gpus } }, engine: { state: 'complete', value: { containers: [{ inspected: true, id: 'infra' }] } } }, gpus,
+    snapshot: { driver: more.driver ?? { state: 'complete', value: { gpus } }, engine: { state: 'complete', value: { containers: ['infra', ...Array.from({ length: 10 }, (_, n) => `c${n}`)].map((id) => ({ inspected: true, id })) } } }, gpus,
     look: { bootId: more.bootId === undefined ? 'boot' : more.bootId },
     ownership: new Map([[1, { kind: 'container', containerId: ID }], [2, { kind: 'container', containerId: 'other' }], [3, { kind: 'unknown' }], [5, { kind: 'unknown', containerId: ID }], ...(more.more === undefined ? [] : [[more.more, { kind: 'container', containerId: ID }] as const])]),
     claims: { claims: more.claims ?? gpus.map((gpu) => claimOn(gpu.uuid)), unresolved: more.unresolved ?? [] },

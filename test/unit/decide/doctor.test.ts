@@ -100,6 +100,8 @@ describe('what doctor makes of a host', () => {
 
   it('a mode that a board does not tell is not off, and not on either', () => {
     expect(check('persistence', { driver: complete(gpuWith({ persistence: unsupported })) })).toMatchObject({ verdict: 'ok', message: 'nvidia-smi does not tell it of 00000000:3b:00.0' });
+    const silent = (pciBusId: string): Gpu => ({ ...gpu, pciBusId, persistence: unsupported }) as Gpu;
+    expect(check('persistence', { driver: complete({ ...driver, attachedGpus: 3, gpus: [silent('a'), gpu, silent('c')] }) })).toMatchObject({ verdict: 'ok', message: 'nvidia-smi does not tell it of a, c' });
     expect(check('persistence', { driver: complete({ ...driver, attachedGpus: 2, gpus: [offAt('a'), { ...gpu, persistence: unsupported }] }) })?.message).toMatch(/^off on a:/);
   });
 

@@ -174,6 +174,12 @@ describe('what is to come for a stopped container', () => {
     expect([configured(false, false), configured(true, false), configured(false, true)]).toEqual(['limits-not-configured', 10, 10]);
   });
 
+  it('is its removal though it claims no device, or nobody knows whether, where all leftovers go', () => {
+    const all = (standing: OutlookFacts['standing'], allLeftovers: boolean): number | string | null => of('removal', { container: stopped, standing, policy: { ...policy, allLeftovers } });
+    expect((['managed', 'unclaimed', 'unknown', 'infrastructure', 'protected'] as const).map((standing) => all(standing, true))).toEqual([10, 10, 10, 'not-managed', 'protected']);
+    expect((['managed', 'unclaimed', 'unknown', 'infrastructure', 'protected'] as const).map((standing) => all(standing, false))).toEqual([10, 'not-managed', 'claims-unknown', 'not-managed', 'protected']);
+  });
+
   it('counts no time before the first pass, and none under a clock that jumped', () => {
     expect(of('gpu-release', { container: stopped, firstPassAt: NOW - MINUTE_MS })).toBe(14);
     expect(of('gpu-release', { container: { ...stopped, finishedAt: NOW + MINUTE_MS } })).toBe('age-unknown');

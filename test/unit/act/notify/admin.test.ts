@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -218,6 +219,26 @@ describe('an alert that occurs once', () => {
     alertKeeper(at(4 * HOUR_MS))(quarantined);
     expect(ledger.debts).toEqual([]);
     alertKeeper(at(4 * HOUR_MS + 1))(quarantined);
+    expect(ledger.debts).toHaveLength(1);
+  });
+
+  it('that one sink knows of, and another does not, is kept for that one', () => {
+    const ledger = memory();
+    const sinks = [webhook('http://127.0.0.1:1/'), webhook('http://127.0.0.1:2/')];
+    const at = (now: number, cooldownMs: number): AdminParts => parts(sinks, { ledger, cooldownMs, now: () => now });
+    alertKeeper(at(0, HOUR_MS))(quarantined);
+    const [{ subject } = { subject: '' }] = ledger.debts;
+    ledger.debts = [];
+    const idOf = (sink: AdminSink): string => createHash('sha256').update(JSON.stringify(sink)).digest('hex').slice(0, 32);
+    ledger.rows = [{ sink: idOf(sinks[0] as AdminSink), subject, job: 'release-stale', at: 0 }];
+    alertKeeper(at(1, HOUR_MS))(quarantined);
+    expect(ledger.debts).toHaveLength(1);
+    ledger.debts = [];
+    ledger.rows = sinks.map((sink) => ({ sink: idOf(sink), subject, job: 'release-stale', at: 0 }));
+    alertKeeper(at(1, HOUR_MS))(quarantined);
+    expect(ledger.debts, 'both know').toEqual([]);
+    // Told in the very millisecond of an alert is told of an earlier one.
+    alertKeeper(at(0, 0))(quarantined);
     expect(ledger.debts).toHaveLength(1);
   });
 

@@ -10,7 +10,8 @@ import { startFakeEngine } from '../../observe/docker/fake-engine.ts';
 import { conflict, ended, memory, program, receiver } from './receivers.ts';
 
 const ID = 'a'.repeat(64);
-const USER = 64_331;
+/** Nobody else’s on this host, another run of these tests beside this one included. */
+const USER = 1_000_000_000 + process.pid * 10;
 const NOWHERE = openEngine({ host: 'unix:///nonexistent/engine.sock', timeoutMs: 1000 });
 const notice: OwnerNotice = { kind: 'idle', stage: 'final', message: 'train will be stopped', target: { kind: 'container', containerId: ID, containerName: 'train', startedAt: null, owner: 'alice' } };
 

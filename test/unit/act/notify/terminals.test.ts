@@ -8,7 +8,8 @@ import { createNotifier } from '../../../../src/act/notify/notifier.ts';
 import { isTerminal, placesOfTerminals, writeToTerminals } from '../../../../src/act/notify/terminals.ts';
 import { login } from '../../../hostsim/login.ts';
 
-const USER = 64_321;
+/** Nobody else’s on this host, another run of these tests beside this one included. */
+const USER = 1_100_000_000 + process.pid * 10;
 
 /** What this descriptor of ours stands for; null: it is closed again. */
 function openAt(fd: string): string | null {
