@@ -1,12 +1,25 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { askEngine, callEngine } from './engine-api.ts';
 import { IMAGE, importImage } from './engine-image.ts';
 import { processStat } from './smi-device.ts';
 import { makeSandbox, type Sandbox } from './sandbox.ts';
+
+/** A thread that runs on another processor goes on for a moment after the signal. */
+function stopWhole(pid: number): void {
+  process.kill(pid, 'SIGSTOP');
+  const runs = (task: string): boolean => {
+    try {
+      return !/\) T /.test(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'));
+    } catch {
+      return false;
+    }
+  };
+  while (readdirSync(`/proc/${pid}/task`).some(runs));
+}
 
 /** `--gpus`: all, a number, or device ids. */
 export type GpusOption = 'all' | number | readonly string[];
@@ -66,6 +79,7 @@ export interface Engine {
   wait(id: string): Promise<void>;
   api(method: string, path: string, body?: unknown): Promise<unknown>;
   /** SIGSTOP to the daemon: it accepts connections and never answers. */
+  /** Returns when no thread of it runs any more. */
   hang(): void;
   resume(): void;
   /** SIGKILL to the daemon; containers and shims live on. The socket stays, without a listener. */
@@ -128,7 +142,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
     inspect: async (id) => await api('GET', `/containers/${id}/json`) as Inspection,
     initPid: async (id) => (await engine.inspect(id)).State.Pid,
     wait: (id) => post(`/containers/${id}/wait`),
-    hang: () => { process.kill(engine.daemonPid(), 'SIGSTOP'); },
+    hang: () => { stopWhole(engine.daemonPid()); },
     resume: () => { process.kill(engine.daemonPid(), 'SIGCONT'); },
     async crash() {
       const { child } = daemon;
