@@ -22,7 +22,7 @@ export function createProgram(): Command {
     .description('Keeps a shared GPU host clean: releases stale allocations, ends orphaned compute processes, resets a GPU only when nothing refers to it')
     .version(version, '-V, --version')
     .option('--config <file>', 'read this file alone, instead of /etc/gpuctl')
-    .option('--json', 'print one JSON document instead of a table')
+    .addOption(new Option('--json', 'print one JSON document instead of a table').conflicts('events'))
     .option('--events', 'print the events as they happen, a line each')
     .option('-q, --quiet', 'print errors alone; what only answers (status, free, explain) does so all the same')
     .option('-v, --verbose', 'show the stack of an error, and in a health check what could not be judged')

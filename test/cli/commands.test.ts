@@ -117,6 +117,7 @@ describe('the command line', () => {
     [['release-stale', 'now'], /too many arguments/],
     [['health-check', '--device'], /argument missing/],
     [['--dry-run', 'quarantine', 'clear', '0'], /unknown option '--dry-run' for clear/],
+    [['release-stale', '--json', '--events'], /'--json' cannot be used with option '--events'/],
     [['status', '--dry-run'], /unknown option '--dry-run' for status/],
     [['sample', '--over-budget'], /unknown option '--over-budget' for sample/],
     [['config', 'frobnicate'], /unknown command 'frobnicate'/],
