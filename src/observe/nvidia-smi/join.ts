@@ -87,9 +87,10 @@ function placeGpu(gpu: Gpu, rows: readonly IndexRow[], list: SmiList): Placed {
   return other === number ? { gpu: { ...gpu, index: number }, why: null } : { gpu, why: `its index is ${number} by --query-gpu and ${other} by -L` };
 }
 
-/** Is it the GPU that it says? What is known under one GPU's UUID must never let another be reset. Null: nothing says otherwise. */
+/** Is it the GPU that it says? What is known under one GPU's UUID must never let another be reset. Null: a second answer names it, too, and none says otherwise. */
 function doubtAbout(gpu: Gpu, rows: readonly IndexRow[], list: SmiList): string | null {
   const other = rows.find(({ uuid, busId }) => (uuid === gpu.uuid && busId !== null) || (busId === gpu.pciBusId && uuid !== null));
   if (other !== undefined) return `-q -x says that ${gpu.uuid} is here, --query-gpu has ${other.uuid} at ${other.busId}`;
-  return list.whole && !list.gpus.some(({ uuid }) => uuid === gpu.uuid) ? '-L does not list it' : null;
+  if (list.gpus.some(({ uuid }) => uuid === gpu.uuid)) return null;
+  return list.whole ? '-L does not list it' : 'neither -L, which broke off, nor --query-gpu names it';
 }

@@ -282,6 +282,18 @@ describe('a GPU that not all calls know', () => {
     expect(lists(seen)).toEqual(['known 4100 4101 4099', 'known 1400 4200']);
   });
 
+  it('is not trusted where no second answer names it: the list broke off before it, and the index is not there', async () => {
+    const broken = 'Unable to determine the device handle for GPU0000:11:00.0: Unknown Error\n';
+    const { seen } = await observe('550', { '-L': [{ stdout: broken, exit: 15 }], '--query-gpu': [{ stdout: '' }] });
+    expect(lists(seen)).toEqual(['unknown', 'unknown']);
+    expect(seen).toMatchObject({ missing: expect.arrayContaining([expect.objectContaining({ subject: '--query-gpu' })]) as unknown });
+    smi?.remove();
+    const one = fixture('550', 'list.txt').split('\n').filter((line) => /^GPU 0/.test(line)).join('\n');
+    const { seen: half } = await observe('550', { '-L': [{ stdout: `${one}\n${broken}`, exit: 15 }], '--query-gpu': [{ stdout: '' }] });
+    expect(lists(half), 'the list still names one of them').toContain('unknown');
+    expect(lists(half).filter((list) => list !== 'unknown')).toHaveLength(1);
+  });
+
   it('is not trusted where a single call could not open it', async () => {
     const line = 'Unable to determine the device handle for GPU0000:41:00.0: Unknown Error\n';
     const { seen } = await observe('550', { '--query-compute-apps': [{ stdout: line + fixture('550', 'compute-apps.csv') }] });
