@@ -288,7 +288,7 @@ describe('a GPU that not all calls know', () => {
     expect(lists(seen)).toEqual(['unknown', 'unknown']);
     expect(seen).toMatchObject({ missing: expect.arrayContaining([expect.objectContaining({ subject: '--query-gpu' })]) as unknown });
     smi?.remove();
-    const one = fixture('550', 'list.txt').split('\n').filter((line) => /^GPU 0/.test(line)).join('\n');
+    const one = fixture('550', 'list.txt').split('\n').filter((line) => line.startsWith('GPU 0')).join('\n');
     const { seen: half } = await observe('550', { '-L': [{ stdout: `${one}\n${broken}`, exit: 15 }], '--query-gpu': [{ stdout: '' }] });
     expect(lists(half), 'the list still names one of them').toContain('unknown');
     expect(lists(half).filter((list) => list !== 'unknown')).toHaveLength(1);
