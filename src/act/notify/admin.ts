@@ -55,13 +55,13 @@ export function alertKeeper(parts: Omit<AdminParts, 'timeoutMs'>): (event: Gpuct
 export async function tellAdmins(events: readonly GpuctlEvent[], parts: AdminParts): Promise<readonly GpuctlEvent[]> {
   const cleared = new Set(events.flatMap(clearedSubjects));
   const [mine, owed] = [events.filter(isAlert).map((event) => alertOf(event, parts)), parts.ledger.owed()];
-  const alerts = mergedAlerts(mine, owed.filter(({ subject }) => !cleared.has(subject)));
+  const now = parts.now();
+  const alerts = mergedAlerts(mine, owed.filter(({ subject, at }) => !cleared.has(subject) && Math.abs(now - at) <= OWED_MS));
   const told = parts.ledger.told();
   forgetWhatIsOver(events, told, { ...parts, cleared, subjects: new Set(alerts.map(({ subject }) => subject)) });
   const attempts = await Promise.all(parts.sinks.map((sink) => tellOne(sink, alerts, { parts, told })));
   const missed = new Set(attempts.flatMap((attempt) => attempt.missed));
-  const now = parts.now();
-  const settled = owed.filter(({ subject, at }) => !missed.has(subject) || Math.abs(now - at) > OWED_MS);
+  const settled = owed.filter(({ subject }) => !missed.has(subject));
   if (settled.length > 0) parts.ledger.forgetOwed(settled.map(({ subject }) => subject));
   return attempts.flatMap(({ failures }) => failures);
 }

@@ -201,6 +201,8 @@ describe('an alert that occurs once', () => {
     const { debts } = await passes([[500], [500]], { everyMs: 24 * HOUR_MS - 1 });
     expect(debts).toHaveLength(1);
     expect(await passes([[500], [500], [200]], { everyMs: 24 * HOUR_MS + 1 })).toEqual({ told: [[''], [''], ['']], debts: [] });
+    expect(await passes([[], [200]], { everyMs: 24 * HOUR_MS - 1 })).toEqual({ told: [[''], [late]], debts: [] });
+    expect(await passes([[], [200]], { everyMs: 24 * HOUR_MS }), 'emitted a millisecond before').toEqual({ told: [[''], ['']], debts: [] });
   });
 
   it('that occurs again is told once, as it is now', async () => {
