@@ -27,17 +27,19 @@ export function describing(latest: Assessment, { ledger, policy, nextRun }: Outl
   const dated = datingBy(nextRun, now);
   const [clocks, firstStarts, wishes, warnings, once] = [ledger.idleClocks(), ledger.firstStarts(), ledger.keepAlives(), ledger.warnings(), ledger.onceManaged()];
   const claiming = claimingIds(latest);
+  const heldBy = Map.groupBy(latest.claims.claims.filter(({ released }) => !released), ({ containerId }) => containerId);
+  const allocated = new Set(latest.history.allocations.filter(({ releasedAt }) => releasedAt === null).map(({ containerId }) => containerId));
   const highDemand = isDemandHigh(latest, (each) => policy.rulesOf(each, now).infrastructure, policy.highDemand.atPercent);
   return async (container) => {
     const rules = policy.rulesOf(container, now);
     // That it once claimed a device counts for its removal alone, as in the rounds.
     const claims = !isLive(container.state) && once.has(container.id) ? true : claimsNow(container, latest, claiming);
-    const held = latest.claims.claims.filter((claim) => claim.containerId === container.id && !claim.released);
+    const held = heldBy.get(container.id) ?? [];
     const clock = clocks.find((each) => each.containerId === container.id && each.startedAt === container.startedAt) ?? null;
     const prospects = decideOutlook({
       container, rules, policy, highDemand, clock, wishes, now,
       standing: standingOf(claims, rules), firstStartAt: firstStarts.get(container.id) ?? null, firstPassAt: latest.history.firstPassAt,
-      holds: held.length > 0 || latest.history.allocations.some((each) => each.containerId === container.id && each.releasedAt === null),
+      holds: held.length > 0 || allocated.has(container.id),
       warnings, ...(latest.history.clock !== undefined && { hostClock: latest.history.clock }),
     });
     return {
