@@ -45,7 +45,7 @@ async function clog({ child, path }: Terminal): Promise<void> {
 /** The terminals of a container's owner. The warning counts whoever read it, and no terminal holds up the pass. */
 export function terminalCases(): readonly LimitCase[] {
   return [
-    told('slow', { prepare: ({ child }) => { process.kill(child.pid ?? -1, 'SIGSTOP'); setTimeout(() => { process.kill(child.pid ?? -1, 'SIGCONT'); }, 1500); } }),
+    told('slow', { prepare: ({ child }) => { process.kill(child.pid ?? -1, 'SIGSTOP'); setTimeout(() => { child.kill('SIGCONT'); }, 1500); }, undo: ({ child }) => { child.kill('SIGCONT'); } }),
     told('hung: nobody reads, and it is full', { missed: true, prepare: clog, undo: ({ child }) => { process.kill(child.pid ?? -1, 'SIGCONT'); } }),
     told('gone', { prepare: (terminal) => terminal.end(), isGone: true }),
     told('wants no messages', { mode: '600', isGone: true }),
